@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The HTTP side: listens on TCP and on the Unix socket, checks who may call, finds the route,
+ * answers JSON. */
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "db/db.h"
+#include "engine/engine.h"
+#include "env/env.h"
+#include "gateway/gateway.h"
+#include "switch/switch.h"
+#include "task/task.h"
+
+struct api;
+struct api_settings {       /* borrowed until api_free */
+	const char *listen; /* "127.0.0.1:7717", "[::1]:7717", "" or NULL for none; port 0: any, see
+			       api_port */
+	const char *socket; /* Unix socket path, mode 0600; NULL for none */
+	const char *api_key;              /* NULL: none; required unless listen is loopback */
+	const char *const *allowed_hosts; /* NULL-ended, may be NULL */
+	const char *const *allowed_origins;
+	const char *models_dir; /* for pulls */
+	struct db *db;
+	struct store *store;
+	struct engine *engine;
+	struct envs *envs;
+	struct tasks *tasks;
+	struct switcher *switcher;
+	struct supervisor *supervisor;
+	struct routes *routes;
+	struct gateway *gateway;
+};
+/* Port taken: ERR_CONFLICT that says so. A socket file of a dead daemon is replaced, of a living
+ * one refused. */
+MUST_CHECK bool api_start(const struct api_settings *s, struct api **ret, struct err *e);
+int api_port(const struct api *a); /* 0: none */
+void api_stop(struct api *a);      /* no new connections; open event streams end */
+void api_free(struct api *a);

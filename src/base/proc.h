@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Child processes: argv arrays, never a shell; own process group; nothing inherited but what is
+ * named. A child's PR_SET_PDEATHSIG fires when the *thread* that spawned it ends: spawn from a
+ * thread that waits for the child, or from main.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct proc {
+	pid_t pid;           /* 0: none */
+	int pidfd;           /* −1: none; readable when it has ended */
+	uint64_t start_time; /* /proc/<pid>/stat field 22: tells a reused pid */
+};
+
+struct proc_spec {
+	const char *const
+		*argv;          /* NULL-ended; argv[0] with '/' is a path, else looked up in PATH */
+	const char *const *env; /* NULL-ended "K=V"; NULL: proc_clean_env() */
+	const char *cwd;        /* NULL: inherited */
+	int in, out, err;       /* fds for 0, 1, 2; −1: /dev/null. Not closed in the parent. */
+	int death_signal;       /* PR_SET_PDEATHSIG, 0: none */
+	int oom_score_adj;      /* 0: inherited */
+	bool idle;              /* SCHED_IDLE and idle I/O */
+};
+
+MUST_CHECK bool proc_spawn(const struct proc_spec *spec, struct proc *ret_proc, struct err *e);
+/* Waits at most timeout_ms (−1: for ever). True: it has ended, *ret_status as from waitpid, proc
+ * emptied. */
+bool proc_wait(struct proc *p, int timeout_ms, int *ret_status);
+/* Signals the process group, if the process is still ours (pid + start time). */
+void proc_signal(const struct proc *p, int signal);
+/* SIGTERM to the group, SIGKILL after grace_ms, reaps. Also when the leader is gone but group
+ * members live. */
+void proc_stop(struct proc *p, int grace_ms);
+/* True when that pid runs and was started then. */
+bool proc_alive(pid_t pid, uint64_t start_time);
+uint64_t proc_start_time(pid_t pid);  /* 0: no such process */
+int64_t proc_memory_bytes(pid_t pid); /* resident set (PSS where readable), 0: unknown */
+/* "exit status 1", "killed by SIGILL (illegal instruction: built for another CPU?)" … */
+const char *proc_status_text(int status, char *buf, size_t size);
+
+/* PATH HOME USER LANG TMPDIR TERM and the proxy, pip and TLS variables (PIP_*, *_PROXY,
+ * SSL_CERT_FILE …) of ours; never LD_*, PYTHON*, GGML_*, LLAMA_*, CMAKE_*, CFLAGS and such. Caller
+ * frees with strv_done. */
+struct strv;
+void proc_clean_env(struct strv *ret_env);
+
+/* Runs a program to its end, its stdout and stderr line by line to on_line. */
+struct proc_run {
+	const char *const *argv;
+	const char *const *env; /* as proc_spec */
+	const char *cwd;
+	bool idle;
+	int quiet_ms; /* killed when it prints nothing for so long; 0: no limit */
+	void (*on_line)(void *arg, const char *line); /* may be NULL; '\r' ends a line too */
+	bool (*cancelled)(void *arg);                 /* may be NULL; asked at least each 200 ms */
+	void *arg;
+	char *tail; /* may be NULL: gets the last lines of the output, NUL-terminated */
+	size_t tail_size;
+};
+/* ERR_CANCELLED (whole group killed, ≤ 2 s), ERR_NOT_FOUND (no such program), ERR_SYSTEM (could not
+ * start, quiet too long). An exit status other than 0 is not an error here: look at *ret_status. */
+MUST_CHECK bool proc_run(const struct proc_run *run, int *ret_status, struct err *e);

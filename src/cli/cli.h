@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+
+/* The command line: everything but `serve`, talking HTTP to the daemon over its Unix socket. */
+
+/* socket: path of the daemon's socket; rest as main's, argv[0] being the command ("switch"). Exit
+ * status for main. */
+struct cli_options {
+	const char *socket;
+	bool json, quiet;
+};
+int cli_main(const struct cli_options *o, int argc, char **argv);
+/* The list of commands with one line each, for `shunt help`. */
+void cli_help(void);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What we remember, in <state_dir>/shunt.db (SQLite, WAL, synchronous=FULL). One connection behind
+ * one lock; any thread may call. Records are plain data that own their strings; X_done frees them,
+ * zeroes are empty. "Absent" is ERR_NOT_FOUND with a message that names the thing.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct db;
+/* Opens or creates the file and runs the numbered migrations; a database of a newer Shunt is
+ * refused. */
+MUST_CHECK bool db_open(const char *path, struct db **ret_db, struct err *e);
+void db_free(struct db *db);
+CLEANUP_DEFINE(db_free, struct db)
+
+/* --- models ------------------------------------------------------------- */
+
+struct db_model {
+	char *id;
+	char *path;         /* first file of a split model */
+	int64_t size_bytes; /* all files */
+	char *sha256;       /* NULL: unknown */
+	char *architecture;
+	char *name;         /* general.name, NULL: none */
+	char *quantization; /* "Q4_1" */
+	int64_t parameters;
+	int64_t context_length; /* trained */
+	char *mode;             /* chat, embedding, rerank */
+	char *backend; /* association: backend and environment go together; NULL: none yet */
+	char *environment;
+	char *runtime;   /* server */
+	char *options;   /* JSON object of the options that the user set */
+	bool pulled;     /* Shunt fetched the file: delete_file may remove it */
+	int64_t created; /* wall ms */
+};
+void db_model_done(struct db_model *m);
+void db_model_copy(const struct db_model *from, struct db_model *to);
+/* ERR_CONFLICT when the id is taken. */
+MUST_CHECK bool db_model_insert(struct db *db, const struct db_model *m, struct err *e);
+MUST_CHECK bool db_model_get(struct db *db, const char *id, struct db_model *ret, struct err *e);
+/* All models by id; *ret_list is an array of *ret_count, free with db_models_free. */
+MUST_CHECK bool db_model_list(struct db *db, struct db_model **ret_list, size_t *ret_count,
+			      struct err *e);
+void db_models_free(struct db_model *list, size_t count);
+MUST_CHECK bool db_model_set_options(struct db *db, const char *id, const char *options,
+				     struct err *e);
+/* The flip: the association of one model, in one transaction, with an event row. */
+MUST_CHECK bool db_model_associate(struct db *db, const char *id, const char *backend,
+				   const char *environment, struct err *e);
+MUST_CHECK bool db_model_delete(struct db *db, const char *id, struct err *e);
+
+/* --- environments ------------------------------------------------------- */
+
+struct db_env {
+	char *name;
+	char *backend;       /* the truth, never the name */
+	char *state;         /* an ENV_STATES name */
+	char *base_digest;   /* NULL until known */
+	char *module_digest; /* NULL: none (cpu) */
+	char *device;        /* verified on, e.g. "Vulkan0" */
+	char *device_name;   /* "llvmpipe (LLVM 15.0.6, 256 bits)" */
+	char *reason;        /* why it failed, or why it is only built; NULL */
+	int64_t size_bytes;
+	int64_t created, verified; /* wall ms, 0: never */
+};
+void db_env_done(struct db_env *env);
+MUST_CHECK bool db_env_put(struct db *db, const struct db_env *env,
+			   struct err *e); /* insert or replace */
+MUST_CHECK bool db_env_get(struct db *db, const char *name, struct db_env *ret, struct err *e);
+MUST_CHECK bool db_env_list(struct db *db, struct db_env **ret_list, size_t *ret_count,
+			    struct err *e);
+void db_envs_free(struct db_env *list, size_t count);
+MUST_CHECK bool db_env_delete(struct db *db, const char *name, struct err *e);
+
+/* --- tasks -------------------------------------------------------------- */
+
+struct db_task {
+	char *id;               /* 16 hex digits, sorted by time */
+	char *kind;             /* switch, create, load, unload, pull */
+	char *model;            /* NULL: none */
+	char *environment;      /* NULL: none */
+	char *backend;          /* NULL: none */
+	char *state;            /* queued running succeeded failed cancelled */
+	char *step;             /* title of the step, "Compiling" */
+	int step_n, step_count; /* 1-based; 0: not started */
+	double percent;         /* 0 … 100 of the whole task */
+	char *message;
+	char *error_type, *error_message, *error_hint; /* NULL unless failed or cancelled */
+	char *result;                       /* JSON object that the kind defines, NULL: none */
+	int64_t created, started, finished; /* wall ms, 0: not yet */
+};
+void db_task_done(struct db_task *t);
+void db_task_copy(const struct db_task *from, struct db_task *to);
+MUST_CHECK bool db_task_put(struct db *db, const struct db_task *t,
+			    struct err *e); /* insert or replace */
+MUST_CHECK bool db_task_get(struct db *db, const char *id, struct db_task *ret, struct err *e);
+/* Newest first; state, model: NULL for any. */
+MUST_CHECK bool db_task_list(struct db *db, const char *state, const char *model, int limit,
+			     struct db_task **ret_list, size_t *ret_count, struct err *e);
+void db_tasks_free(struct db_task *list, size_t count);
+/* After a crash: every queued or running task becomes failed with this error. Gives their number.
+ */
+MUST_CHECK bool db_task_fail_unfinished(struct db *db, const char *type, const char *message,
+					const char *hint, int *ret_count, struct err *e);
+/* Keeps the newest `keep` finished tasks. */
+MUST_CHECK bool db_task_prune(struct db *db, int keep, struct err *e);
+
+/* --- history ------------------------------------------------------------ */
+
+struct db_event {
+	int64_t id;    /* grows */
+	int64_t at;    /* wall ms */
+	char *kind;    /* "switched", "worker-crashed" … */
+	char *subject; /* model, environment or task id */
+	char *text;
+};
+MUST_CHECK bool db_event_add(struct db *db, const char *kind, const char *subject, const char *text,
+			     struct err *e);
+/* Events after `after`, oldest first. */
+MUST_CHECK bool db_event_list(struct db *db, int64_t after, int limit, struct db_event **ret_list,
+			      size_t *ret_count, struct err *e);
+void db_events_free(struct db_event *list, size_t count);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * One pinned release of llama.cpp: where its source comes from, its patches, and the recipes that
+ * make a base or a module of it. Data in <data>/engine/<release>/. Read-only once opened: any
+ * thread.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/backend.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "store/store.h"
+
+struct engine;
+
+struct engine_settings {
+	const char *data_dir;  /* folder with engine/ */
+	const char *source;    /* `engine_source`: NULL or "" the pin; "pip:llama-cpp-python==V
+				  sha256=H", "URL sha256=H", folder, archive [sha256=H] */
+	const char *cpu;       /* flavour: "native" or "x86-64-v3" */
+	int jobs;              /* parallel compilers, 0: by cores and memory */
+	const char *cache_dir; /* downloads, ccache */
+};
+MUST_CHECK bool engine_open(const struct engine_settings *s, struct engine **ret, struct err *e);
+void engine_free(struct engine *en);
+CLEANUP_DEFINE(engine_free, struct engine)
+const char *engine_release(const struct engine *en);
+
+/* What a build is made of: everything that goes into its digest. */
+struct recipe {
+	char digest[65];
+	char *inputs;                     /* the text that was hashed */
+	const char *kind;                 /* "base" or "module" */
+	const struct backend *backend;    /* NULL for the base */
+	struct strv cmake_args;           /* without source, build folder */
+	struct strv targets;              /* ninja targets */
+	int64_t disk_bytes, memory_bytes; /* known need */
+};
+void recipe_free(struct recipe *r);
+CLEANUP_DEFINE(recipe_free, struct recipe)
+/* backend NULL: the base. Checks compiler, cmake, ninja (ERR_TOOLKIT) and reads their versions. */
+MUST_CHECK bool engine_recipe(struct engine *en, const struct backend *b, const struct toolkit *tk,
+			      struct recipe **ret, struct err *e);
+/* Checks of what every build needs (cmake, ninja, C++ compiler, patch …), added to a toolkit's
+ * items. */
+void engine_check_tools(struct engine *en, struct toolkit *tk);
+
+/* Progress and cancellation of a build, as its waiters see it. */
+struct build_watch {
+	void (*on_step)(void *arg, const char *title,
+			double fraction);             /* fraction of the whole build */
+	void (*on_line)(void *arg, const char *line); /* the whole log */
+	bool (*cancelled)(void *arg);
+	void *arg;
+};
+/* Makes the piece in the store if it isn't there: disk and memory check, fetch, unpack, patch,
+ * configure, compile, install, publish. On any failure nothing of it stays but a broken download's
+ * part. ERR_BUILD carries the compiler's last error lines. */
+MUST_CHECK bool engine_build(struct engine *en, struct store *store, const struct recipe *r,
+			     const struct build_watch *w, struct err *e);

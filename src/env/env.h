@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Environments: what a model runs in. A name (llm_<slug>_<backend>) that points to pieces in the
+ * store, verified by a real generation.
+ *
+ *   planned ─► building ─► built ─► ready          built: pieces are there, not yet verified (no
+ * memory free for the check) │  ▲        │       │ ▼  └────────┼───────┘ (rebuild) failed ◄──────┘
+ * every state but building may go to removed
+ */
+
+#include <stdbool.h>
+
+#include "backend/backend.h"
+#include "base/err.h"
+#include "db/db.h"
+#include "engine/engine.h"
+#include "env/env_name.h"
+#include "store/store.h"
+#include "task/task.h"
+
+#define TO(x) (1u << ENV_##x)
+/* clang-format off */
+#define ENV_STATES(X)   /* state, name in the API and the database, where it may go next */ \
+	X(ENV_PLANNED,  "planned",  TO(BUILDING) | TO(REMOVED))                   \
+	X(ENV_BUILDING, "building", TO(BUILT) | TO(FAILED))                       \
+	X(ENV_BUILT,    "built",    TO(READY) | TO(FAILED) | TO(BUILDING) | TO(REMOVED)) \
+	X(ENV_READY,    "ready",    TO(BUILDING) | TO(REMOVED))                   \
+	X(ENV_FAILED,   "failed",   TO(BUILDING) | TO(REMOVED))                   \
+	X(ENV_REMOVED,  "removed",  0)
+/* clang-format on */
+#define ENV_ENUM(state, name, to) state,
+enum env_state { ENV_STATES(ENV_ENUM) ENV_STATE_COUNT };
+#undef ENV_ENUM
+
+struct envs; /* all environments of the daemon */
+
+struct envs_settings {
+	struct db *db;
+	struct store *store;
+	struct engine *engine;
+	const char *envs_dir;          /* <state_dir>/envs */
+	const char *cache_dir;         /* lasting shader caches: <state_dir>/cache */
+	const char *const *worker_env; /* NULL-ended K=V of `worker_env`, borrowed */
+	const char *self;              /* path of our own program, for probes */
+};
+/* Recovers: rows in `building` become failed ("the daemon stopped during the build"), stages are
+ * swept, pieces that a row names but the store lacks make it failed, envs/<name>/ is made again
+ * where it is missing. */
+MUST_CHECK bool envs_open(const struct envs_settings *s, struct envs **ret, struct err *e);
+void envs_free(struct envs *es);
+
+/* Is the environment of this model id and backend ready: pieces there and verified? Fills ret (may
+ * be NULL) when a row exists. */
+bool envs_ready(struct envs *es, const char *model_id, const struct backend *b, struct db_env *ret);
+/* Builds what is missing, verifies, records. Blocks; for task steps. Two callers for one digest
+ * share one build; the build is cancelled when the last of them is. Ends ready, or built (no memory
+ * free for the check), or failed with the reason and this error. `force` verifies again what is
+ * ready. */
+MUST_CHECK bool envs_create(struct envs *es, const char *model_id, const struct backend *b,
+			    struct task *t, struct err *e);
+/* Removes row, folder and roots; ERR_NOT_FOUND, ERR_CONFLICT when `used_by` (a model id that uses
+ * it, may be NULL) is given or while building. */
+MUST_CHECK bool envs_remove(struct envs *es, const char *name, const char *used_by, struct err *e);
+
+/* What a worker needs to run in an environment. Strings owned by the struct. */
+struct env_run {
+	char *name; /* environment */
+	const struct backend *backend;
+	char *base_dir;      /* folder of llama-server and libraries */
+	char *module;        /* path of the module, NULL for cpu */
+	char *device;        /* "Vulkan0" verified; "none" for cpu */
+	struct strv environ; /* whole environment for the process: clean, caches, worker_env,
+				GGML_BACKEND_PATH */
+};
+MUST_CHECK bool envs_run_facts(struct envs *es, const char *name, struct env_run *ret,
+			       struct err *e);
+void env_run_done(struct env_run *r);
+/* After a first token of a real model on it: built → ready. */
+MUST_CHECK bool envs_mark_ready(struct envs *es, const char *name, struct err *e);
+/* A device as `llama-server --list-devices` says. */
+struct env_device {
+	char name[32]; /* Vulkan0 */
+	char title[128];
+	int64_t total_bytes, free_bytes;
+};
+/* Devices of the backend, by a child process; ERR_VERIFY with the reason when there is none. Caller
+ * frees the array with free(). */
+MUST_CHECK bool envs_devices(struct envs *es, const char *name, struct env_device **ret,
+			     size_t *ret_count, struct err *e);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * OpenAI-compatible requests: find the route, hold or queue, proxy to the worker's Unix socket byte
+ * for byte, streaming included. Runs in the HTTP server's connection thread (microhttpd, one thread
+ * per connection).
+ */
+
+#include <microhttpd.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "switch/route.h"
+#include "switch/switch.h"
+
+struct gateway;
+struct gateway *gateway_new(struct routes *routes, struct switcher *switcher);
+void gateway_free(struct gateway *g);
+
+/* Is this path (without query) one the gateway proxies? The API serves GET /v1/models. */
+bool gateway_owns(const char *path);
+/* The whole request is in memory. Queues the response on the connection (also for errors, in
+ * OpenAI's format). client_fd: to notice that it left. */
+enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int client_fd,
+			       const char *method, const char *path, const char *body,
+			       size_t body_len);
+/* An error in OpenAI's format, as a response; the caller queues it. */
+struct MHD_Response *gateway_error(const struct err *e);

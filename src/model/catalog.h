@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The models that the user registered: ids, adding a GGUF file, pulling one by name, forgetting.
+ * Rows live in db. */
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "db/db.h"
+#include "task/task.h"
+
+/* [A-Za-z0-9][A-Za-z0-9._:@+-]{0,199}, and not "loaded". */
+bool catalog_id_valid(const char *id);
+/* Id made of a file name: without folder, ".gguf" and "-00001-of-00003", any run of other
+ * characters "-", cut at 200. Caller frees. */
+char *catalog_id_from_path(const char *path);
+
+/* Reads the GGUF and inserts the row. id NULL: from the file name. path is made absolute. options:
+ * JSON text or NULL (already checked). */
+MUST_CHECK bool catalog_add(struct db *db, const char *path, const char *id, const char *options,
+			    bool pulled, struct db_model *ret, struct err *e);
+/* The file still is what was registered (there, same size, a regular file). */
+MUST_CHECK bool catalog_check_file(const struct db_model *m, struct err *e);
+
+/* Names that `pull` knows ("smollm2"); ERR_NOT_FOUND lists them. hf: is not supported yet. */
+MUST_CHECK bool catalog_pull_known(const char *name, struct err *e);
+/* Steps fetch (pip, pinned SHA-256), unpack, register, for tasks_submit on TASK_PULL. models_dir
+ * gets the file. The row's id is *in the task's result*: {"model": id}. A model that is there
+ * already is success at once. */
+MUST_CHECK bool catalog_pull(struct tasks *ts, struct db *db, const char *models_dir,
+			     const char *name, const char *id, char ret_task[static TASK_ID_SIZE],
+			     struct err *e);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What a GGUF file (version 2 and 3, little endian) says of itself. The bytes are hostile: every
+ * count and length is bounded against the file, errors name the file and the byte offset. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+struct gguf {
+	char *architecture;     /* general.architecture */
+	char *name;             /* general.name, NULL: none */
+	char *quantization;     /* from general.file_type, else the most common tensor type */
+	int64_t parameters;     /* elements of all tensors */
+	int64_t context_length; /* <arch>.context_length, 0: unknown */
+	int64_t block_count;
+	int64_t embedding_length, head_count, head_count_kv;
+	bool has_chat_template;
+	bool is_embedding; /* a pooling type, or an encoder architecture */
+	bool is_rerank;
+	int split_no, split_count; /* 0 and 1 when not split */
+	int64_t file_bytes;        /* sum over all parts */
+};
+
+/* Reads the file, and its siblings (-00002-of-00003 …) when it is the first of a split one. Refuses
+ * folders, FIFOs, devices, unreadable files, tensors past the end of the file, missing parts, and
+ * parts given in place of the first. */
+MUST_CHECK bool gguf_read(const char *path, struct gguf **ret, struct err *e);
+void gguf_free(struct gguf *g);
+CLEANUP_DEFINE(gguf_free, struct gguf)

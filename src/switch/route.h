@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Where a model's requests go. One struct route per model id, never freed before the end; the table
+ * of routes is an immutable snapshot behind an atomic pointer, so that finding one takes no lock. A
+ * route has its own small lock for its queue: it admits as many generations as the worker has
+ * slots, queues the rest in order, and holds them all while the model loads or switches.
+ *
+ *   CLOSED (not loaded) ─► HELD (loading, switching) ─► OPEN (worker) ─► HELD ─► …
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "worker/worker.h"
+
+enum route_state { ROUTE_CLOSED, ROUTE_HELD, ROUTE_OPEN };
+
+struct routes;
+struct route;
+
+struct route_limits {
+	int64_t hold_timeout_ms; /* counted from the end of the drain */
+	int hold_limit;          /* requests that wait, per model */
+	int64_t hold_bytes;      /* bytes of their bodies, all models */
+};
+struct routes *routes_new(const struct route_limits *limits);
+void routes_free(struct routes *rs);
+/* Lock-free. NULL: no such model. */
+struct route *routes_find(struct routes *rs, const char *model_id);
+/* Makes one when absent (CLOSED); a removed one comes back. */
+struct route *routes_add(struct routes *rs, const char *model_id);
+void routes_remove(struct routes *rs, const char *model_id); /* waiters get ERR_NOT_FOUND */
+
+/* --- the gateway's side ------------------------------------------------- */
+
+struct route_ticket {
+	struct route *route;
+	struct worker *worker; /* holds a reference */
+	int connection_slot;   /* private */
+};
+/* Waits for a free slot of an open worker. `gone` (client left; asked about every 100 ms) ends it
+ * with ERR_CANCELLED. `tick` (may be NULL) is called about each 5 s of waiting, for SSE comments.
+ * ERR_BUSY past hold_limit or hold_bytes, ERR_UNAVAILABLE past hold_timeout or when the route
+ * closes with an error (its message), ERR_NOT_FOUND when removed. A CLOSED route is not an error:
+ * the caller must have asked for a load before (ERR_UNAVAILABLE). */
+MUST_CHECK bool route_admit(struct route *r, int64_t body_bytes, bool (*gone)(void *),
+			    void (*tick)(void *), void *arg, struct route_ticket *ret,
+			    struct err *e);
+void route_leave(struct route_ticket *t); /* gives slot and reference back */
+enum route_state route_state(const struct route *r);
+
+/* --- the switch's side -------------------------------------------------- */
+
+void route_hold(struct route *r); /* new requests wait */
+/* Waits until no admitted request runs. False on timeout_ms or cancel; the route stays held. */
+bool route_drain(struct route *r, int64_t timeout_ms, bool (*cancelled)(void *), void *arg);
+/* Tells the gateway to cut what still runs: route_cut_requested() becomes true for tickets admitted
+ * before. */
+void route_cut(struct route *r);
+bool route_cut_requested(const struct route_ticket *t);
+void route_open(struct route *r, struct worker *w); /* takes its own reference */
+/* why (may be NULL): waiting requests fail with it. */
+void route_close(struct route *r, const struct err *why);
+
+struct route_stats {
+	int running, waiting;
+	uint64_t total;
+	int64_t last_request; /* monotonic ms, 0: never */
+};
+void route_get_stats(const struct route *r, struct route_stats *ret);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Make another environment the active one, or put everything back: load, unload, switch-backend.
+ * Owns each model's live state and its worker. A change of a model holds the model's slot (one at a
+ * time per model); a first switch takes it only for its last step, after the build. Any thread; one
+ * lock for memory and one transaction, never held across spawn, wait, network.
+ *
+ *   unloaded ─► loading ─► loaded ─► switching ─► loaded | failed
+ *      ▲           └► failed  └─► unloading ─► unloaded
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "db/db.h"
+#include "env/env.h"
+#include "switch/route.h"
+#include "task/task.h"
+#include "worker/worker.h"
+
+enum model_state {
+	MODEL_UNLOADED,
+	MODEL_LOADING,
+	MODEL_LOADED,
+	MODEL_SWITCHING,
+	MODEL_UNLOADING,
+	MODEL_FAILED
+};
+const char *model_state_name(enum model_state s);
+
+struct switcher;
+struct switcher_settings {
+	struct db *db;
+	struct tasks *tasks;
+	struct envs *envs;
+	struct supervisor *supervisor;
+	struct routes *routes;
+	int64_t drain_timeout_ms;
+	int64_t idle_unload_ms; /* 0: never */
+};
+/* Makes a route for each model of the catalogue. */
+MUST_CHECK bool switcher_open(const struct switcher_settings *s, struct switcher **ret,
+			      struct err *e);
+void switcher_free(struct switcher *sw);
+
+/* The catalogue changed. */
+void switcher_model_added(struct switcher *sw, const char *id);
+/* Unloads and forgets live state and route; ERR_CONFLICT naming the task while one changes this
+ * model. */
+MUST_CHECK bool switcher_model_removed(struct switcher *sw, const char *id, struct err *e);
+
+enum reload { RELOAD_AUTO, RELOAD_NO, RELOAD_YES };
+struct switch_answer {
+	char task[TASK_ID_SIZE];
+	bool instant;      /* every piece is ready and verified */
+	char message[160]; /* as in the document */
+	char *environment; /* name, caller frees */
+};
+/* switch-backend, all answers of the contract: nothing to do → finished task; same switch under way
+ * → its task; another → ERR_CONFLICT naming it, unless force supersedes it. `backend` as the user
+ * wrote it. */
+MUST_CHECK bool switch_backend(struct switcher *sw, const char *id, const char *backend,
+			       enum reload reload, bool force, struct switch_answer *ret,
+			       struct err *e);
+/* create-environment: as the build half of a switch. */
+MUST_CHECK bool switch_create_environment(struct switcher *sw, const char *id, const char *backend,
+					  struct switch_answer *ret, struct err *e);
+/* load: merges no options itself (the API did); worker with the same options: a finished task.
+ * Model without association: ERR_CONFLICT with a hint. The task under way for the same load is
+ * returned again. */
+MUST_CHECK bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_ID_SIZE],
+			    struct err *e);
+/* Drains (at most drain_timeout, then cuts when force, else ERR_BUSY), stops; returns with memory
+ * free. Not loaded: success. */
+MUST_CHECK bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *e);
+/* The gateway's: something wants this model. Starts a load when it is not loaded and none runs;
+ * honours the back-off after crashes (ERR_UNAVAILABLE). Returns without waiting: the route holds.
+ */
+MUST_CHECK bool switch_want(struct switcher *sw, const char *id, struct err *e);
+
+/* A snapshot for the API. */
+struct model_live {
+	enum model_state state;
+	char reason[512];        /* why failed, "" */
+	char task[TASK_ID_SIZE]; /* task that changes it now, "" */
+	struct worker *worker;   /* a reference, NULL: none; worker_unref */
+	struct route_stats requests;
+};
+void switcher_live(struct switcher *sw, const char *id, struct model_live *ret);
+void model_live_done(struct model_live *l);
+/* From the supervisor (main thread): a worker died. Doesn't block. */
+void switcher_worker_crashed(void *switcher, struct worker *w);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * A running llama-server of one model in one environment. Processes are forked, watched and reaped
+ * by the supervisor in the main thread (PR_SET_PDEATHSIG fires when the forking thread ends); any
+ * thread may ask for a start or a stop and waits for it. Workers are reference-counted.
+ *
+ *   DOWN ─start─► STARTING ─ready─► RUNNING ─stop─► STOPPING ─exit─► DOWN
+ *                    └─exit, timeout──┴──crash──► DOWN (classified, logged with the end of its
+ * output)
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+struct supervisor;
+struct worker;
+
+enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_STOPPING, WORKER_DOWN };
+const char *worker_state_name(enum worker_state s); /* "starting" */
+
+struct worker_spec {          /* strings borrowed during worker_start, copied */
+	const char *model_id; /* --alias */
+	const char *model_path;
+	const char *environment; /* name, to show */
+	const char *backend;
+	const char *base_dir;       /* of llama-server */
+	const char *device;         /* "none", "Vulkan0": always passed */
+	const char *device_prefix;  /* what the devices it reports must start with; NULL: cpu */
+	const char *const *args;    /* NULL-ended, from the option table */
+	const char *const *environ; /* NULL-ended, whole environment */
+	int slots;                  /* generations at once */
+};
+
+/* run_dir: 0700 folder for sockets and working folders, a short path; log_dir gets <model>.log
+ * (rotated at 8 MiB). Orphans of an earlier daemon (pid files in run_dir, pid + start time) are
+ * killed. */
+MUST_CHECK bool supervisor_open(const char *run_dir, const char *log_dir, struct supervisor **ret,
+				struct err *e);
+/* The main thread's loop until supervisor_quit: forks, watches pidfds, reads the workers' stdout,
+ * runs timers. signal_fd (a signalfd, may be −1) readable → on_signal, which may call
+ * supervisor_quit. */
+void supervisor_run(struct supervisor *sv, int signal_fd, void (*on_signal)(void *), void *arg);
+void supervisor_quit(
+	struct supervisor *sv); /* any thread; workers are stopped before run returns */
+void supervisor_free(struct supervisor *sv);
+/* Called from the main thread when a worker that was RUNNING has ended unasked. Must not block. Set
+ * once, before run. */
+void supervisor_on_crash(struct supervisor *sv, void (*fn)(void *arg, struct worker *w), void *arg);
+
+/* Starts and waits until it answers /health, reports the device it was given, or has failed.
+ * progress: 0 … 1 of the load, may be NULL. cancelled may be NULL. A start that makes no progress
+ * (no load percentage, no CPU time, no output) for 120 s is killed. *ret holds a reference for the
+ * caller. ERR_WORKER: why it ended, classified (out of memory, missing library, SIGILL, unknown
+ * device, bad model …), with the end of its output. */
+MUST_CHECK bool worker_start(struct supervisor *sv, const struct worker_spec *spec,
+			     void (*progress)(void *arg, double fraction),
+			     bool (*cancelled)(void *arg), void *arg, struct worker **ret,
+			     struct err *e);
+/* Exit line on stdin, SIGTERM, close stdin, SIGKILL; returns when the process is reaped (bounded: ≤
+ * 5 s). Idempotent. Upstream connections should be closed first. */
+void worker_stop(struct worker *w);
+struct worker *worker_ref(struct worker *w);
+void worker_unref(struct worker *w); /* NULL is fine; the last one needs the process to be gone */
+CLEANUP_DEFINE(worker_unref, struct worker)
+
+enum worker_state worker_state(const struct worker *w);
+const char *worker_socket(const struct worker *w);
+const char *worker_model(const struct worker *w);
+const char *worker_environment(const struct worker *w);
+const char *worker_backend(const struct worker *w);
+const char *worker_device(const struct worker *w);
+int worker_pid(const struct worker *w);
+int worker_slots(const struct worker *w);
+int64_t worker_started(const struct worker *w);      /* wall ms */
+int64_t worker_memory_bytes(const struct worker *w); /* now */
+/* Why it went down: a copy, "" while it lives. Caller frees. */
+char *worker_death(const struct worker *w);
+/* Generates one token of the loaded model: the proof at a switch. */
+MUST_CHECK bool worker_prove(struct worker *w, bool (*cancelled)(void *), void *arg, struct err *e);
+/* Path of a model's log, caller frees. */
+char *supervisor_log_path(const struct supervisor *sv, const char *model_id);
