@@ -51,6 +51,10 @@ struct envs_settings {
 MUST_CHECK bool envs_open(const struct envs_settings *s, struct envs **ret, struct err *e);
 void envs_free(struct envs *es);
 
+/* The cheap check before a build: what the backend and every build need, on this machine.
+ * ERR_TOOLKIT names all that is missing. */
+MUST_CHECK bool envs_toolkit(struct envs *es, const struct backend *b, struct toolkit *ret,
+			     struct err *e);
 /* Is the environment of this model id and backend ready: pieces there and verified? Fills ret (may
  * be NULL) when a row exists. */
 bool envs_ready(struct envs *es, const char *model_id, const struct backend *b, struct db_env *ret);
@@ -77,6 +81,10 @@ struct env_run {
 MUST_CHECK bool envs_run_facts(struct envs *es, const char *name, struct env_run *ret,
 			       struct err *e);
 void env_run_done(struct env_run *r);
+static inline void env_run_done_p(struct env_run *r)
+{
+	env_run_done(r);
+}
 /* After a first token of a real model on it: built → ready. */
 MUST_CHECK bool envs_mark_ready(struct envs *es, const char *name, struct err *e);
 /* A device as `llama-server --list-devices` says. */

@@ -39,7 +39,7 @@ void routes_remove(struct routes *rs, const char *model_id); /* waiters get ERR_
 struct route_ticket {
 	struct route *route;
 	struct worker *worker; /* holds a reference */
-	int connection_slot;   /* private */
+	unsigned cut_seen;     /* private: cuts before it was admitted */
 };
 /* Waits for a free slot of an open worker. `gone` (client left; asked about every 100 ms) ends it
  * with ERR_CANCELLED. `tick` (may be NULL) is called about each 5 s of waiting, for SSE comments.

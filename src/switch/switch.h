@@ -39,7 +39,6 @@ struct switcher_settings {
 	struct supervisor *supervisor;
 	struct routes *routes;
 	int64_t drain_timeout_ms;
-	int64_t idle_unload_ms; /* 0: never */
 };
 /* Makes a route for each model of the catalogue. */
 MUST_CHECK bool switcher_open(const struct switcher_settings *s, struct switcher **ret,

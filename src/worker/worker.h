@@ -34,6 +34,7 @@ struct worker_spec {          /* strings borrowed during worker_start, copied */
 	const char *device_prefix;  /* what the devices it reports must start with; NULL: cpu */
 	const char *const *args;    /* NULL-ended, from the option table */
 	const char *const *environ; /* NULL-ended, whole environment */
+	const char *mode;           /* chat, embedding, rerank: how it is proved */
 	int slots;                  /* generations at once */
 };
 

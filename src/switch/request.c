@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "switch/switch_priv.h"
+
+/* What a task was asked for. */
+struct change {
+	struct switcher *sw;
+	struct entry *entry;
+	const struct backend *backend;
+	enum reload reload;
+	bool force;
+	bool is_load;            /* load: the association stays */
+	char task[TASK_ID_SIZE]; /* its own; guarded by switcher->lock */
+};
+
+static void change_free(void *arg)
+{
+	free(arg);
+}
+
+/* --- steps -------------------------------------------------------------- */
+
+static bool prepare(struct task *t, void *arg, struct err *e)
+{
+	struct change *c = arg;
+
+	if (envs_ready(c->sw->s.envs, c->entry->id, c->backend, NULL))
+		return true;
+	return envs_create(c->sw->s.envs, c->entry->id, c->backend, t, e);
+}
+
+static bool apply_load(struct change *c, const struct db_model *m, struct task *t, struct err *e)
+{
+	CLEANUP(free) char *key = change_key(m, m->environment);
+	struct entry *en = c->entry;
+
+	if (!en->worker)
+		return change_load(c->sw, en, m, t, e);
+	if (en->loaded_as && strcmp(en->loaded_as, key) == 0)
+		return true;
+	return change_replace(c->sw, en, m, m->backend, m->environment, c->force, t, e);
+}
+
+static bool apply_switch(struct change *c, struct db_model *m, struct task *t, struct err *e)
+{
+	CLEANUP(free) char *environment = env_name(m->id, c->backend->name);
+	struct entry *en = c->entry;
+	bool same = m->environment && strcmp(m->environment, environment) == 0;
+
+	if (en->worker && c->reload != RELOAD_NO) {
+		if (same && strcmp(worker_environment(en->worker), environment) == 0)
+			return true;
+		return change_replace(c->sw, en, m, c->backend->name, environment, c->force, t, e);
+	}
+	if (en->worker && !change_unload(c->sw, en, c->force, task_cancelled, t, e))
+		return false;
+	if (!same && !db_model_associate(c->sw->s.db, m->id, c->backend->name, environment, e))
+		return false;
+	if (c->reload != RELOAD_YES)
+		return true;
+	db_model_done(m);
+	return db_model_get(c->sw->s.db, en->id, m, e) && change_load(c->sw, en, m, t, e);
+}
+
+static bool apply(struct task *t, void *arg, struct err *e)
+{
+	struct change *c = arg;
+	struct db_model m = {0};
+	bool ok;
+
+	if (!entry_claim(c->sw, c->entry, task_cancelled, t, e))
+		return false;
+	ok = db_model_get(c->sw->s.db, c->entry->id, &m, e) &&
+	     (c->is_load ? apply_load(c, &m, t, e) : apply_switch(c, &m, t, e));
+	entry_release(c->sw, c->entry);
+	db_model_done(&m);
+	return ok;
+}
+
+static void ended(void *arg, const struct err *outcome)
+{
+	struct change *c = arg;
+	struct entry *en = c->entry;
+
+	pthread_mutex_lock(&c->sw->lock);
+	if (strcmp(en->task, c->task) == 0) { /* else it was superseded */
+		en->task[0] = '\0';
+		free(STEAL(en->task_backend));
+	}
+	pthread_mutex_unlock(&c->sw->lock);
+	/* A load whose environment could not be made leaves requests in the route's line. */
+	if (outcome->kind != ERR_NONE && route_state(en->route) == ROUTE_HELD)
+		route_close(en->route, outcome);
+}
+
+static const struct task_step prepare_steps[] = {
+	{"Preparing the environment", 1, prepare, NULL},
+};
+
+static const struct task_step full_steps[] = {
+	{"Preparing the environment", 90, prepare, NULL},
+	{"Switching", 10, apply, NULL},
+};
+
+static const struct task_step instant_steps[] = {
+	{"Switching", 1, apply, NULL},
+};
+
+static const struct task_step load_steps[] = {
+	{"Loading", 1, apply, NULL},
+};
+
+static const struct task_step build_and_load_steps[] = {
+	{"Preparing the environment", 80, prepare, NULL},
+	{"Loading", 20, apply, NULL},
+};
+
+/* --- requests ----------------------------------------------------------- */
+
+/* Refuses a model that is not in the catalogue. */
+static bool find(struct switcher *sw, const char *id, struct db_model *m, struct entry **ret,
+		 struct err *e)
+{
+	if (!db_model_get(sw->s.db, id, m, e))
+		return err_hint(e, "shunt status lists the models");
+	pthread_mutex_lock(&sw->lock);
+	*ret = entry_find(sw, id);
+	pthread_mutex_unlock(&sw->lock);
+	return *ret || err_set(e, ERR_NOT_FOUND, "no model '%s'", id);
+}
+
+static void describe(struct task_spec *spec, const char *kind, const struct db_model *m,
+		     const char *environment, const char *backend, const char *message)
+{
+	spec->kind = kind;
+	spec->model = m->id;
+	spec->environment = environment;
+	spec->backend = backend;
+	spec->message = message;
+	spec->free_arg = change_free;
+}
+
+/* Submits under the switcher's lock, so that of ten callers one makes the task and nine find it. */
+static bool submit(struct entry *en, struct change *c, struct task_spec *spec,
+		   char ret_task[static TASK_ID_SIZE], struct err *e)
+{
+	struct change *arg = mem_alloc(sizeof(*arg));
+
+	*arg = *c;
+	spec->arg = arg;
+	spec->on_end = ended;
+	if (!tasks_submit(c->sw->s.tasks, spec, en->task, e)) {
+		en->task[0] = '\0';
+		return false;
+	}
+	free(en->task_backend);
+	en->task_backend = c->is_load ? NULL : mem_dup(c->backend->name);
+	memcpy(arg->task, en->task, TASK_ID_SIZE); /* `ended` waits for the lock: arg is alive */
+	memcpy(ret_task, en->task, TASK_ID_SIZE);
+	return true;
+}
+
+/* Ends the task that changes the model now. Lock held, but let go meanwhile: a queued task ends at
+ * once, in this thread. */
+static void supersede(struct switcher *sw, struct entry *en)
+{
+	char old[TASK_ID_SIZE];
+	struct err ignored = {0};
+
+	memcpy(old, en->task, sizeof(old));
+	en->task[0] = '\0';
+	free(STEAL(en->task_backend));
+	pthread_mutex_unlock(&sw->lock);
+	(void)tasks_cancel(sw->s.tasks, old, &ignored); /* finished meanwhile: as good */
+	pthread_mutex_lock(&sw->lock);
+}
+
+/* A change under way: the same one is joined, another refused, or superseded. Lock held. True with
+ * *joined: nothing more to do. */
+static bool meet(struct entry *en, const struct change *c, bool *joined,
+		 char ret_task[static TASK_ID_SIZE], struct err *e)
+{
+	bool same;
+
+	*joined = false;
+	if (!en->task[0])
+		return true;
+	same = c->is_load ? !en->task_backend
+			  : en->task_backend && strcmp(en->task_backend, c->backend->name) == 0;
+	if (same) {
+		*joined = true;
+		memcpy(ret_task, en->task, TASK_ID_SIZE);
+		return true;
+	}
+	if (c->force) {
+		supersede(c->sw, en);
+		return meet(en, c, joined, ret_task, e);
+	}
+	err_set(e, ERR_CONFLICT, "model '%s' is being changed by task %s (%s)", en->id, en->task,
+		en->task_backend ? en->task_backend : "load");
+	return err_hint(e, "wait for it, cancel it, or use force");
+}
+
+static bool flip_now(struct switcher *sw, struct entry *en, const struct db_model *m,
+		     const struct backend *b, const char *environment, struct err *e)
+{
+	bool ok = db_model_associate(sw->s.db, m->id, b->name, environment, e);
+
+	pthread_mutex_lock(&sw->lock);
+	en->failures = 0;
+	en->not_before = 0;
+	pthread_mutex_unlock(&sw->lock);
+	tasks_touch(sw->s.tasks);
+	return ok;
+}
+
+/* Not loaded and everything ready: one transaction, done before the answer. True with *done when it
+ * was that. */
+static bool try_instant(struct change *c, const struct db_model *m, const char *environment,
+			struct task_spec *spec, bool *done, char ret_task[static TASK_ID_SIZE],
+			struct err *e)
+{
+	struct entry *en = c->entry;
+	bool same = m->environment && strcmp(m->environment, environment) == 0;
+	bool ok, free_slot;
+
+	pthread_mutex_lock(&c->sw->lock);
+	free_slot = !en->busy && !en->task[0] && (same || !en->worker);
+	if (c->reload == RELOAD_YES && !en->worker)
+		free_slot = false;
+	if (c->reload == RELOAD_NO && en->worker)
+		free_slot = false;
+	if (free_slot)
+		en->busy = true;
+	pthread_mutex_unlock(&c->sw->lock);
+	*done = free_slot;
+	if (!free_slot)
+		return true;
+	ok = same || flip_now(c->sw, en, m, c->backend, environment, e);
+	entry_release(c->sw, en);
+	return ok && tasks_record_done(c->sw->s.tasks, spec, ret_task, e);
+}
+
+static bool request_switch(struct change *c, const struct db_model *m, struct switch_answer *ret,
+			   struct err *e)
+{
+	CLEANUP(free) char *environment = env_name(m->id, c->backend->name);
+	struct task_spec spec = {.lane = TASK_CONTROL};
+	bool ok, done = false;
+
+	ret->instant = envs_ready(c->sw->s.envs, m->id, c->backend, NULL);
+	snprintf(ret->message, sizeof(ret->message),
+		 ret->instant ? "Switching to existing %s environment (instant switch)..."
+			      : "Creating %s environment (first time setup)...",
+		 c->backend->name);
+	describe(&spec, "switch", m, environment, c->backend->name, ret->message);
+	if (ret->instant && !try_instant(c, m, environment, &spec, &done, ret->task, e))
+		return false;
+	spec.steps = ret->instant ? instant_steps : full_steps;
+	spec.step_count = ret->instant ? (int)ARRAY_LEN(instant_steps) : (int)ARRAY_LEN(full_steps);
+	if (!ret->instant)
+		spec.lane = TASK_BUILD;
+	if (!done) {
+		bool joined = false;
+
+		pthread_mutex_lock(&c->sw->lock);
+		ok = meet(c->entry, c, &joined, ret->task, e) &&
+		     (joined || submit(c->entry, c, &spec, ret->task, e));
+		pthread_mutex_unlock(&c->sw->lock);
+		if (!ok)
+			return false;
+	}
+	ret->environment = STEAL(environment);
+	return true;
+}
+
+/* The cheap check before a 202: is what the build needs installed? */
+static bool check_toolkit(struct switcher *sw, const char *id, const struct backend *b,
+			  struct err *e)
+{
+	struct toolkit tk = {0};
+
+	if (envs_ready(sw->s.envs, id, b, NULL))
+		return true;
+	return envs_toolkit(sw->s.envs, b, &tk, e);
+}
+
+bool switch_backend(struct switcher *sw, const char *id, const char *backend, enum reload reload,
+		    bool force, struct switch_answer *ret, struct err *e)
+{
+	struct change c = {.sw = sw, .reload = reload, .force = force};
+	struct db_model m = {0};
+	bool ok;
+
+	ok = find(sw, id, &m, &c.entry, e) && backend_require(backend, &c.backend, e) &&
+	     check_toolkit(sw, id, c.backend, e) && request_switch(&c, &m, ret, e);
+	db_model_done(&m);
+	return ok;
+}
+
+bool switch_create_environment(struct switcher *sw, const char *id, const char *backend,
+			       struct switch_answer *ret, struct err *e)
+{
+	struct change c = {.sw = sw};
+	struct task_spec spec = {
+		.lane = TASK_BUILD, .steps = prepare_steps, .step_count = ARRAY_LEN(prepare_steps)};
+	struct db_model m = {0};
+	bool ok;
+
+	ok = find(sw, id, &m, &c.entry, e) && backend_require(backend, &c.backend, e) &&
+	     check_toolkit(sw, id, c.backend, e);
+	if (ok) {
+		ret->environment = env_name(id, c.backend->name);
+		ret->instant = envs_ready(sw->s.envs, id, c.backend, NULL);
+		snprintf(ret->message, sizeof(ret->message),
+			 ret->instant ? "The %s environment is ready"
+				      : "Creating %s environment (first time setup)...",
+			 c.backend->name);
+		describe(&spec, "create", &m, ret->environment, c.backend->name, ret->message);
+		if (ret->instant) {
+			ok = tasks_record_done(sw->s.tasks, &spec, ret->task, e);
+		} else {
+			spec.arg = mem_alloc(sizeof(c));
+			*(struct change *)spec.arg = c;
+			ok = tasks_submit(sw->s.tasks, &spec, ret->task, e);
+		}
+	}
+	db_model_done(&m);
+	return ok;
+}
+
+/* Lock held. */
+static bool submit_load(struct switcher *sw, struct entry *en, const struct db_model *m,
+			char ret_task[static TASK_ID_SIZE], struct err *e)
+{
+	struct change c = {.sw = sw, .entry = en, .is_load = true};
+	struct task_spec spec = {
+		.lane = TASK_CONTROL, .steps = load_steps, .step_count = ARRAY_LEN(load_steps)};
+	char message[300];
+	bool joined = false;
+
+	if (!m->backend || !m->environment) {
+		err_set(e, ERR_CONFLICT, "model '%s' has no backend yet", m->id);
+		return err_hint(e, "shunt switch %s cpu", m->id);
+	}
+	if (!backend_require(m->backend, &c.backend, e) || !meet(en, &c, &joined, ret_task, e))
+		return false;
+	if (joined)
+		return true;
+	if (!envs_ready(sw->s.envs, m->id, c.backend, NULL)) {
+		spec.lane = TASK_BUILD;
+		spec.steps = build_and_load_steps;
+		spec.step_count = ARRAY_LEN(build_and_load_steps);
+	}
+	snprintf(message, sizeof(message), "Loading %s on %s", m->id, m->backend);
+	describe(&spec, "load", m, m->environment, m->backend, message);
+	return submit(en, &c, &spec, ret_task, e);
+}
+
+bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_ID_SIZE],
+		 struct err *e)
+{
+	struct entry *en;
+	struct db_model m = {0};
+	bool ok;
+
+	ok = find(sw, id, &m, &en, e);
+	if (ok && m.environment) {
+		CLEANUP(free) char *key = change_key(&m, m.environment);
+		bool same;
+
+		pthread_mutex_lock(&sw->lock);
+		same = en->state == MODEL_LOADED && en->loaded_as &&
+		       strcmp(en->loaded_as, key) == 0;
+		pthread_mutex_unlock(&sw->lock);
+		if (same) {
+			struct task_spec spec = {0};
+
+			describe(&spec, "load", &m, m.environment, m.backend, "Already loaded");
+			ok = tasks_record_done(sw->s.tasks, &spec, ret_task, e);
+			db_model_done(&m);
+			return ok;
+		}
+	}
+	if (ok) {
+		pthread_mutex_lock(&sw->lock);
+		ok = submit_load(sw, en, &m, ret_task, e);
+		pthread_mutex_unlock(&sw->lock);
+	}
+	db_model_done(&m);
+	return ok;
+}
+
+bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *e)
+{
+	struct entry *en = NULL;
+	struct db_model m = {0};
+	bool ok = find(sw, id, &m, &en, e);
+
+	db_model_done(&m);
+	if (!ok)
+		return false;
+	pthread_mutex_lock(&sw->lock);
+	if (en->busy && en->task[0] && !force) {
+		(void)err_set(e, ERR_CONFLICT, "model '%s' is being changed by task %s", id,
+			      en->task);
+		(void)err_hint(e, "wait for it, cancel it, or use force");
+		ok = false;
+	} else if (en->busy && en->task[0]) {
+		supersede(sw, en);
+	}
+	pthread_mutex_unlock(&sw->lock);
+	if (!ok || !entry_claim(sw, en, NULL, NULL, e))
+		return false;
+	if (en->worker)
+		ok = change_unload(sw, en, force, NULL, NULL, e);
+	else if (en->state == MODEL_FAILED)
+		entry_set_state(sw, en, MODEL_UNLOADED, NULL);
+	entry_release(sw, en);
+	return ok;
+}
+
+bool switch_want(struct switcher *sw, const char *id, struct err *e)
+{
+	struct db_model m = {0};
+	struct entry *en;
+	char task[TASK_ID_SIZE];
+	bool ok, wanted;
+
+	if (!find(sw, id, &m, &en, e))
+		return false;
+	pthread_mutex_lock(&sw->lock);
+	wanted = !en->worker && !en->busy && (!en->task[0] || en->task_backend);
+	ok = !wanted || clock_ms() >= en->not_before;
+	if (!ok) {
+		(void)err_set(e, ERR_UNAVAILABLE, "%s",
+			      en->reason[0] ? en->reason : "the model failed to start");
+		(void)err_hint(e, "the next try is possible in %lld s",
+			       (long long)(en->not_before - clock_ms()) / 1000 + 1);
+	}
+	if (ok && wanted && !en->task[0]) {
+		route_hold(en->route);
+		ok = submit_load(sw, en, &m, task, e);
+		if (!ok)
+			route_close(en->route, e);
+	} else if (ok && wanted) {
+		/* A first switch is being built: the model is loaded on what it has, beside that
+		 * task. */
+		(void)err_set(e, ERR_UNAVAILABLE, "model '%s' gets its %s environment (task %s)",
+			      id, en->task_backend, en->task);
+		(void)err_hint(e, "ask again when that task is done");
+		ok = false;
+	}
+	pthread_mutex_unlock(&sw->lock);
+	db_model_done(&m);
+	return ok;
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "switch/route.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define POLL_MS 100  /* how often a waiting request looks whether its client is still there */
+#define TICK_MS 5000 /* how often a waiting stream gets a sign of life */
+
+/* A request in line; lives on its thread's stack. */
+struct waiter {
+	struct waiter *next;
+	pthread_cond_t wake;
+	int64_t since;
+};
+
+struct route {
+	char *id;
+	struct routes *owner;
+	_Atomic enum route_state state; /* written under lock, read anywhere */
+	pthread_mutex_t lock;           /* guards all below */
+	pthread_cond_t drained;
+	struct worker *worker;        /* OPEN only */
+	struct waiter *first, **last; /* in order of arrival */
+	int running, waiting;
+	unsigned cuts;      /* grows with each route_cut */
+	int64_t held_since; /* end of the drain, monotonic ms; INT64_MAX while draining */
+	struct err why;     /* of the last close */
+	bool removed;
+	uint64_t total;
+	int64_t last_request;
+};
+
+/* An immutable list. Old ones stay until the end (a reader may still look at them): one per model
+ * added, so bounded by what people register. */
+struct table {
+	struct table *older;
+	size_t count;
+	struct route *routes[];
+};
+
+struct routes {
+	_Atomic(struct table *) table;
+	pthread_mutex_t lock; /* for writers of `table` */
+	struct route_limits limits;
+	atomic_llong held_bytes;
+};
+
+struct routes *routes_new(const struct route_limits *limits)
+{
+	struct routes *rs = mem_alloc(sizeof(*rs));
+
+	rs->limits = *limits;
+	pthread_mutex_init(&rs->lock, NULL);
+	atomic_store(&rs->table, mem_alloc(sizeof(struct table)));
+	return rs;
+}
+
+static void free_route(struct route *r)
+{
+	worker_unref(r->worker);
+	pthread_mutex_destroy(&r->lock);
+	pthread_cond_destroy(&r->drained);
+	free(r->id);
+	free(r);
+}
+
+void routes_free(struct routes *rs)
+{
+	struct table *t;
+
+	if (!rs)
+		return;
+	t = atomic_load(&rs->table);
+	for (size_t i = 0; i < t->count; i++)
+		free_route(t->routes[i]);
+	while (t) {
+		struct table *older = t->older;
+
+		free(t);
+		t = older;
+	}
+	pthread_mutex_destroy(&rs->lock);
+	free(rs);
+}
+
+static struct route *look_up(const struct table *t, const char *id)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (strcmp(t->routes[i]->id, id) == 0)
+			return t->routes[i];
+	return NULL;
+}
+
+struct route *routes_find(struct routes *rs, const char *model_id)
+{
+	return look_up(atomic_load_explicit(&rs->table, memory_order_acquire), model_id);
+}
+
+static struct route *new_route(struct routes *rs, const char *id)
+{
+	struct route *r = mem_alloc(sizeof(*r));
+
+	r->id = mem_dup(id);
+	r->owner = rs;
+	r->last = &r->first;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->drained, NULL);
+	return r;
+}
+
+struct route *routes_add(struct routes *rs, const char *model_id)
+{
+	struct table *old, *t;
+	struct route *r;
+
+	pthread_mutex_lock(&rs->lock);
+	old = atomic_load(&rs->table);
+	r = look_up(old, model_id);
+	if (!r) {
+		r = new_route(rs, model_id);
+		t = mem_alloc(sizeof(*t) + (old->count + 1) * sizeof(struct route *));
+		memcpy(t->routes, old->routes, old->count * sizeof(struct route *));
+		t->routes[old->count] = r;
+		t->count = old->count + 1;
+		t->older = old;
+		atomic_store_explicit(&rs->table, t, memory_order_release);
+	}
+	pthread_mutex_unlock(&rs->lock);
+
+	pthread_mutex_lock(&r->lock);
+	r->removed = false;
+	pthread_mutex_unlock(&r->lock);
+	return r;
+}
+
+static void wake_all(struct route *r)
+{
+	for (struct waiter *w = r->first; w; w = w->next)
+		pthread_cond_signal(&w->wake);
+}
+
+void routes_remove(struct routes *rs, const char *model_id)
+{
+	struct route *r = routes_find(rs, model_id);
+
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	r->removed = true;
+	wake_all(r);
+	pthread_mutex_unlock(&r->lock);
+	route_close(r, NULL);
+}
+
+static void enqueue(struct route *r, struct waiter *w)
+{
+	pthread_cond_init(&w->wake, NULL);
+	w->next = NULL;
+	w->since = clock_ms();
+	*r->last = w;
+	r->last = &w->next;
+	r->waiting++;
+}
+
+static void dequeue(struct route *r, struct waiter *w)
+{
+	struct waiter **p = &r->first;
+
+	while (*p != w)
+		p = &(*p)->next;
+	*p = w->next;
+	if (r->last == &w->next)
+		r->last = p;
+	r->waiting--;
+	pthread_cond_destroy(&w->wake);
+}
+
+static bool has_room(const struct route *r)
+{
+	return r->state == ROUTE_OPEN && r->running < worker_slots(r->worker);
+}
+
+static void take(struct route *r, struct route_ticket *ret)
+{
+	r->running++;
+	r->total++;
+	r->last_request = clock_ms();
+	ret->route = r;
+	ret->worker = worker_ref(r->worker);
+	ret->cut_seen = r->cuts;
+}
+
+/* Why this request must not wait any longer; true: it may. Lock held. */
+static bool may_wait(const struct route *r, const struct waiter *w, struct err *e)
+{
+	int64_t from = r->held_since > w->since ? r->held_since : w->since;
+
+	if (r->removed)
+		return err_set(e, ERR_NOT_FOUND, "model '%s' was removed", r->id);
+	if (r->state == ROUTE_CLOSED) {
+		if (r->why.kind == ERR_NONE)
+			return err_set(e, ERR_UNAVAILABLE, "model '%s' is not loaded", r->id);
+		*e = r->why;
+		return false;
+	}
+	if (r->state == ROUTE_HELD && r->held_since != INT64_MAX &&
+	    clock_ms() - from > r->owner->limits.hold_timeout_ms) {
+		err_set(e, ERR_UNAVAILABLE, "model '%s' is still loading or switching after %lld s",
+			r->id, (long long)r->owner->limits.hold_timeout_ms / 1000);
+		return err_hint(e, "ask again later, or raise hold_timeout");
+	}
+	return true;
+}
+
+static bool wait_in_line(struct route *r, struct waiter *w, bool (*gone)(void *),
+			 void (*tick)(void *), void *arg, struct err *e)
+{
+	int64_t next_tick = clock_ms() + TICK_MS;
+
+	while (r->first != w || !has_room(r)) {
+		struct timespec until = clock_after(POLL_MS);
+		bool left;
+
+		if (!may_wait(r, w, e))
+			return false;
+		pthread_cond_clockwait(&w->wake, &r->lock, CLOCK_MONOTONIC, &until);
+		if (r->first == w && has_room(r))
+			break;
+		/* The client is looked at without the lock: it costs a system call, and a tick
+		 * writes to a socket. */
+		pthread_mutex_unlock(&r->lock);
+		left = gone && gone(arg);
+		if (!left && tick && clock_ms() >= next_tick) {
+			tick(arg);
+			next_tick = clock_ms() + TICK_MS;
+		}
+		pthread_mutex_lock(&r->lock);
+		if (left)
+			return err_set(e, ERR_CANCELLED, "the client has gone");
+	}
+	return true;
+}
+
+static bool queue_for_slot(struct route *r, int64_t body_bytes, bool (*gone)(void *),
+			   void (*tick)(void *), void *arg, struct err *e)
+{
+	struct routes *rs = r->owner;
+	struct waiter self;
+	bool ok;
+
+	if (r->waiting >= rs->limits.hold_limit) {
+		err_set(e, ERR_BUSY, "model '%s': %d requests wait already", r->id, r->waiting);
+		return err_hint(e, "ask again later, or raise hold_limit");
+	}
+	if (atomic_fetch_add(&rs->held_bytes, body_bytes) + body_bytes > rs->limits.hold_bytes) {
+		atomic_fetch_sub(&rs->held_bytes, body_bytes);
+		err_set(e, ERR_BUSY, "model '%s': waiting requests fill hold_bytes", r->id);
+		return err_hint(e, "ask again later, or raise hold_bytes");
+	}
+	enqueue(r, &self);
+	ok = wait_in_line(r, &self, gone, tick, arg, e);
+	dequeue(r, &self);
+	atomic_fetch_sub(&rs->held_bytes, body_bytes);
+	return ok;
+}
+
+static void wake_first(struct route *r)
+{
+	if (r->first && has_room(r))
+		pthread_cond_signal(&r->first->wake);
+}
+
+bool route_admit(struct route *r, int64_t body_bytes, bool (*gone)(void *), void (*tick)(void *),
+		 void *arg, struct route_ticket *ret, struct err *e)
+{
+	bool ok = true;
+
+	pthread_mutex_lock(&r->lock);
+	if (r->first || !has_room(r))
+		ok = queue_for_slot(r, body_bytes, gone, tick, arg, e);
+	if (ok)
+		take(r, ret);
+	wake_first(r); /* more than one slot may have come free; and who left may have been first */
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
+void route_leave(struct route_ticket *t)
+{
+	struct route *r = t->route;
+
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	assert(r->running > 0);
+	r->running--;
+	r->last_request = clock_ms();
+	if (r->running == 0)
+		pthread_cond_broadcast(&r->drained);
+	wake_first(r);
+	pthread_mutex_unlock(&r->lock);
+	worker_unref(t->worker);
+	*t = (struct route_ticket){0};
+}
+
+enum route_state route_state(const struct route *r)
+{
+	return atomic_load_explicit(&r->state, memory_order_acquire);
+}
+
+void route_hold(struct route *r)
+{
+	struct worker *old;
+
+	pthread_mutex_lock(&r->lock);
+	old = STEAL(r->worker);
+	r->state = ROUTE_HELD;
+	r->why = (struct err){0};
+	r->held_since = r->running > 0 ? INT64_MAX : clock_ms();
+	pthread_mutex_unlock(&r->lock);
+	worker_unref(old);
+}
+
+bool route_drain(struct route *r, int64_t timeout_ms, bool (*cancelled)(void *), void *arg)
+{
+	int64_t end = clock_ms() + timeout_ms;
+	bool empty;
+
+	pthread_mutex_lock(&r->lock);
+	while (r->running > 0 && clock_ms() < end) {
+		struct timespec until = clock_after(POLL_MS);
+		bool stop;
+
+		pthread_cond_clockwait(&r->drained, &r->lock, CLOCK_MONOTONIC, &until);
+		pthread_mutex_unlock(&r->lock);
+		stop = cancelled && cancelled(arg);
+		pthread_mutex_lock(&r->lock);
+		if (stop)
+			break;
+	}
+	empty = r->running == 0;
+	if (empty)
+		r->held_since = clock_ms();
+	pthread_mutex_unlock(&r->lock);
+	return empty;
+}
+
+void route_cut(struct route *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->cuts++;
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool route_cut_requested(const struct route_ticket *t)
+{
+	struct route *r = t->route;
+	bool cut;
+
+	pthread_mutex_lock(&r->lock);
+	cut = r->cuts != t->cut_seen;
+	pthread_mutex_unlock(&r->lock);
+	return cut;
+}
+
+void route_open(struct route *r, struct worker *w)
+{
+	struct worker *old;
+
+	pthread_mutex_lock(&r->lock);
+	old = r->worker;
+	r->worker = worker_ref(w);
+	r->state = ROUTE_OPEN;
+	wake_first(r);
+	pthread_mutex_unlock(&r->lock);
+	worker_unref(old);
+}
+
+void route_close(struct route *r, const struct err *why)
+{
+	struct worker *old;
+
+	pthread_mutex_lock(&r->lock);
+	old = STEAL(r->worker);
+	r->state = ROUTE_CLOSED;
+	r->why = why ? *why : (struct err){0};
+	wake_all(r);
+	pthread_mutex_unlock(&r->lock);
+	worker_unref(old);
+}
+
+void route_get_stats(const struct route *route, struct route_stats *ret)
+{
+	struct route *r = (struct route *)route; /* only its lock changes */
+
+	pthread_mutex_lock(&r->lock);
+	*ret = (struct route_stats){
+		.running = r->running,
+		.waiting = r->waiting,
+		.total = r->total,
+		.last_request = r->last_request,
+	};
+	pthread_mutex_unlock(&r->lock);
+}

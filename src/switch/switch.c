@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "switch/switch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "switch/switch_priv.h"
+
+#define STEADY_MS 60000 /* a worker that lived so long starts its back-off anew */
+
+const char *model_state_name(enum model_state s)
+{
+	static const char *const names[] = {
+		[MODEL_UNLOADED] = "unloaded",   [MODEL_LOADING] = "loading",
+		[MODEL_LOADED] = "loaded",       [MODEL_SWITCHING] = "switching",
+		[MODEL_UNLOADING] = "unloading", [MODEL_FAILED] = "failed",
+	};
+
+	return names[s];
+}
+
+struct entry *entry_find(struct switcher *sw, const char *id)
+{
+	for (struct entry *en = sw->entries; en; en = en->next)
+		if (strcmp(en->id, id) == 0)
+			return en;
+	return NULL;
+}
+
+void switcher_model_added(struct switcher *sw, const char *id)
+{
+	struct route *route = routes_add(sw->s.routes, id);
+	struct entry *en;
+
+	pthread_mutex_lock(&sw->lock);
+	if (!entry_find(sw, id)) {
+		en = mem_alloc(sizeof(*en));
+		en->id = mem_dup(id);
+		en->route = route;
+		en->next = sw->entries;
+		sw->entries = en;
+	}
+	pthread_mutex_unlock(&sw->lock);
+	tasks_touch(sw->s.tasks);
+}
+
+bool switcher_open(const struct switcher_settings *s, struct switcher **ret, struct err *e)
+{
+	struct switcher *sw;
+	struct db_model *models = NULL;
+	size_t count = 0;
+
+	if (!db_model_list(s->db, &models, &count, e))
+		return false;
+	sw = mem_alloc(sizeof(*sw));
+	sw->s = *s;
+	pthread_mutex_init(&sw->lock, NULL);
+	pthread_cond_init(&sw->freed, NULL);
+	for (size_t i = 0; i < count; i++)
+		switcher_model_added(sw, models[i].id);
+	db_models_free(models, count);
+	*ret = sw;
+	return true;
+}
+
+void switcher_free(struct switcher *sw)
+{
+	struct entry *next;
+
+	if (!sw)
+		return;
+	for (struct entry *en = sw->entries; en; en = next) {
+		next = en->next;
+		worker_unref(en->worker);
+		free(en->loaded_as);
+		free(en->task_backend);
+		free(en->id);
+		free(en);
+	}
+	pthread_mutex_destroy(&sw->lock);
+	pthread_cond_destroy(&sw->freed);
+	free(sw);
+}
+
+void entry_set_state(struct switcher *sw, struct entry *en, enum model_state state,
+		     const struct err *why)
+{
+	pthread_mutex_lock(&sw->lock);
+	en->state = state;
+	snprintf(en->reason, sizeof(en->reason), "%s", why ? why->msg : "");
+	pthread_mutex_unlock(&sw->lock);
+	if (why)
+		log_warn("model failed model=%s reason=\"%s\", continuing", en->id, why->msg);
+	else
+		log_info("model %s model=%s", model_state_name(state), en->id);
+	tasks_touch(sw->s.tasks);
+}
+
+/* Its worker has died unasked: the next request starts it again, not before the back-off is over.
+ */
+static void lost_worker(struct switcher *sw, struct entry *en)
+{
+	CLEANUP(free) char *death = NULL;
+	struct worker *w;
+	struct err why = {0}, ignored = {0};
+
+	pthread_mutex_lock(&sw->lock);
+	w = STEAL(en->worker);
+	if (clock_ms() - en->ready_since > STEADY_MS)
+		en->failures = 0;
+	/* The first restart is at once, then after 2, 4 … 64 s. */
+	if (en->failures > 0)
+		en->not_before = clock_ms() + (1000LL << (en->failures < 6 ? en->failures : 6));
+	en->failures++;
+	pthread_mutex_unlock(&sw->lock);
+
+	death = worker_death(w);
+	(void)err_set(&why, ERR_WORKER, "model '%s': its worker on %s ended: %s", en->id,
+		      worker_backend(w), death);
+	(void)err_hint(&why, "shunt logs %s", en->id);
+	entry_set_state(sw, en, MODEL_FAILED, &why);
+	route_close(en->route, &why);
+	if (!db_event_add(sw->s.db, "worker-crashed", en->id, why.msg, &ignored))
+		log_warn("event lost reason=\"%s\", continuing", ignored.msg);
+	worker_unref(w);
+}
+
+void switcher_worker_crashed(void *switcher, struct worker *w)
+{
+	struct switcher *sw = switcher;
+	struct entry *en;
+	bool ours;
+
+	pthread_mutex_lock(&sw->lock);
+	en = entry_find(sw, worker_model(w));
+	ours = en && en->worker == w && !en->busy; /* busy: entry_release looks after it */
+	if (ours)
+		en->busy = true;
+	pthread_mutex_unlock(&sw->lock);
+	if (ours)
+		entry_release(sw, en);
+}
+
+bool entry_claim(struct switcher *sw, struct entry *en, bool (*cancelled)(void *), void *arg,
+		 struct err *e)
+{
+	bool ok = true;
+
+	pthread_mutex_lock(&sw->lock);
+	while (en->busy && ok) {
+		struct timespec until = clock_after(200);
+
+		pthread_cond_clockwait(&sw->freed, &sw->lock, CLOCK_MONOTONIC, &until);
+		ok = !(cancelled && cancelled(arg));
+	}
+	if (ok)
+		en->busy = true;
+	pthread_mutex_unlock(&sw->lock);
+	return ok ||
+	       err_set(e, ERR_CANCELLED, "cancelled while another change of '%s' ran", en->id);
+}
+
+void entry_release(struct switcher *sw, struct entry *en)
+{
+	bool dead = true;
+
+	while (dead) {
+		pthread_mutex_lock(&sw->lock);
+		dead = en->worker && worker_state(en->worker) == WORKER_DOWN;
+		if (!dead) {
+			en->busy = false;
+			pthread_cond_broadcast(&sw->freed);
+		}
+		pthread_mutex_unlock(&sw->lock);
+		if (dead)
+			lost_worker(sw, en);
+	}
+}
+
+bool switcher_model_removed(struct switcher *sw, const char *id, struct err *e)
+{
+	struct entry *en;
+	bool ok, taken;
+
+	pthread_mutex_lock(&sw->lock);
+	en = entry_find(sw, id);
+	taken = en && (en->busy || en->task[0]);
+	if (taken)
+		(void)err_set(e, ERR_CONFLICT, "model '%s' is being changed by task %s", id,
+			      en->task[0] ? en->task : "(unload)");
+	if (en && !taken)
+		en->busy = true;
+	pthread_mutex_unlock(&sw->lock);
+	if (taken)
+		return err_hint(e, "wait for it, or cancel it");
+	if (!en)
+		return true;
+	ok = !en->worker || change_unload(sw, en, true, NULL, NULL, e);
+	if (ok)
+		routes_remove(sw->s.routes, id);
+	entry_release(sw, en);
+	return ok;
+}
+
+void switcher_live(struct switcher *sw, const char *id, struct model_live *ret)
+{
+	struct entry *en;
+
+	*ret = (struct model_live){0};
+	pthread_mutex_lock(&sw->lock);
+	en = entry_find(sw, id);
+	if (en) {
+		ret->state = en->state;
+		memcpy(ret->reason, en->reason, sizeof(ret->reason));
+		memcpy(ret->task, en->task, sizeof(ret->task));
+		ret->worker = en->worker ? worker_ref(en->worker) : NULL;
+		route_get_stats(en->route, &ret->requests);
+	}
+	pthread_mutex_unlock(&sw->lock);
+}
+
+void model_live_done(struct model_live *l)
+{
+	worker_unref(l->worker);
+	l->worker = NULL;
+}
