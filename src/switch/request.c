@@ -176,7 +176,8 @@ static void supersede(struct switcher *sw, struct entry *en)
 	en->task[0] = '\0';
 	free(STEAL(en->task_backend));
 	pthread_mutex_unlock(&sw->lock);
-	(void)tasks_cancel(sw->s.tasks, old, &ignored); /* finished meanwhile: as good */
+	if (!tasks_cancel(sw->s.tasks, old, &ignored)) /* finished meanwhile: as good */
+		log_debug("superseded task=%s reason=\"%s\"", old, ignored.msg);
 	pthread_mutex_lock(&sw->lock);
 }
 

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "daemon/data_dir.h"
+
+struct daemon {
+	const struct config *config;
+	int lock;    /* of the state folder */
+	int signals; /* signalfd */
+	char *owner; /* names our roots in the store */
+	char *api_key;
+	char *self;
+	char *models_dir;
+	struct strv worker_env, hosts, origins;
+	struct db *db;
+	struct store *store;
+	struct engine *engine;
+	struct tasks *tasks;
+	struct envs *envs;
+	struct supervisor *supervisor;
+	struct routes *routes;
+	struct switcher *switcher;
+	struct gateway *gateway;
+	struct api *api;
+};
+
+/* One daemon per state folder. */
+static bool lock_state(struct daemon *d, struct err *e)
+{
+	CLEANUP(free) char *path = fs_join(d->config->state_dir, "daemon.lock");
+
+	if (!fs_lock(path, FS_LOCK_TRY, &d->lock, e))
+		return false;
+	if (d->lock < 0) {
+		err_set(e, ERR_CONFLICT,
+			"state folder '%s' is held by another shunt daemon (pid %d)",
+			d->config->state_dir, (int)fs_lock_holder(path));
+		return err_hint(e, "stop that one, or give this one another state_dir");
+	}
+	return true;
+}
+
+/* 16 hex digits made once: our name among daemons that share a store. */
+static bool read_owner(struct daemon *d, struct err *e)
+{
+	CLEANUP(free) char *path = fs_join(d->config->state_dir, "owner");
+	unsigned char random[8];
+	char text[17];
+
+	if (fs_exists(path))
+		return fs_read(path, 64, &d->owner, NULL, e);
+	if (RAND_bytes(random, sizeof(random)) != 1)
+		return err_set(e, ERR_SYSTEM, "no random bytes for the daemon's name");
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(text + 2 * i, 3, "%02x", random[i]);
+	d->owner = mem_dup(text);
+	return fs_replace(path, text, 16, 0600, e);
+}
+
+static bool read_key(struct daemon *d, struct err *e)
+{
+	const char *file = d->config->api_key_file;
+
+	if (!file[0])
+		return true;
+	if (!fs_read(file, 4096, &d->api_key, NULL, e))
+		return err_wrap(e, "api_key_file");
+	d->api_key[strcspn(d->api_key, "\r\n")] = '\0';
+	if (strlen(d->api_key) < 16) {
+		err_set(e, ERR_INVALID, "api_key_file '%s': the key has fewer than 16 characters",
+			file);
+		return err_hint(e, "openssl rand -hex 24 > %s", file);
+	}
+	return true;
+}
+
+static bool open_folders(struct daemon *d, struct err *e)
+{
+	static const char *const folders[] = {"",      "envs", "models", "logs",
+					      "cache", "run",  "tasks"};
+
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		CLEANUP(free) char *path = fs_join(d->config->state_dir, folders[i]);
+
+		if (!fs_mkdirs(path, 0700, e))
+			return err_hint(e, "choose a folder that you may write with --state-dir");
+	}
+	d->models_dir = fs_join(d->config->state_dir, "models");
+	return true;
+}
+
+static bool open_state(struct daemon *d, struct err *e)
+{
+	const struct config *c = d->config;
+	CLEANUP(free) char *db = fs_join(c->state_dir, "shunt.db");
+	CLEANUP(free) char *log_dir = fs_join(c->state_dir, "tasks");
+	CLEANUP(free)
+	char *store = c->store_dir ? mem_dup(c->store_dir) : fs_join(c->state_dir, "store");
+	CLEANUP(free) char *cache = fs_join(c->state_dir, "cache");
+	CLEANUP(free) char *envs_dir = fs_join(c->state_dir, "envs");
+	CLEANUP(free) char *data = data_dir();
+	struct engine_settings es = {.data_dir = data,
+				     .source = c->engine_source,
+				     .cpu = c->engine_cpu,
+				     .jobs = (int)c->build_jobs,
+				     .cache_dir = cache};
+
+	if (!db_open(db, &d->db, e) || !tasks_open(d->db, log_dir, &d->tasks, e) ||
+	    !store_open(store, d->owner, &d->store, e) || !engine_open(&es, &d->engine, e))
+		return false;
+	config_words(c->worker_env, &d->worker_env);
+	struct envs_settings ns = {.db = d->db,
+				   .store = d->store,
+				   .engine = d->engine,
+				   .envs_dir = envs_dir,
+				   .cache_dir = cache,
+				   .worker_env = strv_items(&d->worker_env),
+				   .self = d->self};
+	return envs_open(&ns, &d->envs, e);
+}
+
+static bool open_serving(struct daemon *d, struct err *e)
+{
+	const struct config *c = d->config;
+	CLEANUP(free) char *run_dir = fs_join(c->state_dir, "run");
+	CLEANUP(free) char *log_dir = fs_join(c->state_dir, "logs");
+	struct route_limits limits = {.hold_timeout_ms = c->hold_timeout_ms,
+				      .hold_limit = (int)c->hold_limit,
+				      .hold_bytes = c->hold_bytes};
+	struct switcher_settings ss = {.db = d->db,
+				       .tasks = d->tasks,
+				       .envs = d->envs,
+				       .drain_timeout_ms = c->drain_timeout_ms};
+
+	if (!supervisor_open(run_dir, log_dir, &d->supervisor, e))
+		return false;
+	d->routes = routes_new(&limits);
+	ss.supervisor = d->supervisor;
+	ss.routes = d->routes;
+	if (!switcher_open(&ss, &d->switcher, e))
+		return false;
+	supervisor_on_crash(d->supervisor, switcher_worker_crashed, d->switcher);
+	d->gateway = gateway_new(d->routes, d->switcher);
+	return true;
+}
+
+static bool open_api(struct daemon *d, struct err *e)
+{
+	config_words(d->config->allowed_hosts, &d->hosts);
+	config_words(d->config->allowed_origins, &d->origins);
+	struct api_settings as = {
+		.listen = d->config->listen,
+		.socket = d->config->socket,
+		.api_key = d->api_key,
+		.allowed_hosts = strv_items(&d->hosts),
+		.allowed_origins = strv_items(&d->origins),
+		.models_dir = d->models_dir,
+		.db = d->db,
+		.store = d->store,
+		.engine = d->engine,
+		.envs = d->envs,
+		.tasks = d->tasks,
+		.switcher = d->switcher,
+		.supervisor = d->supervisor,
+		.routes = d->routes,
+		.gateway = d->gateway,
+	};
+
+	return api_start(&as, &d->api, e);
+}
+
+static void on_signal(void *arg)
+{
+	struct daemon *d = arg;
+	struct signalfd_siginfo info;
+
+	if (read(d->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	log_info("stopping signal=%u", info.ssi_signo);
+	supervisor_quit(d->supervisor);
+}
+
+/* SIGTERM and SIGINT come through a file descriptor, in every thread blocked; a broken pipe is an
+ * error code. */
+static bool block_signals(struct daemon *d, struct err *e)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return d->signals >= 0 || err_sys(e, errno, "signalfd");
+}
+
+/* Requests in flight end first (their workers are gone), then what they used. */
+static void take_down(struct daemon *d)
+{
+	if (d->api)
+		api_stop(d->api);
+	tasks_free(d->tasks);
+	api_free(d->api);
+	gateway_free(d->gateway);
+	switcher_free(d->switcher);
+	routes_free(d->routes);
+	supervisor_free(d->supervisor);
+	envs_free(d->envs);
+	engine_free(d->engine);
+	store_free(d->store);
+	db_free(d->db);
+	strv_done(&d->worker_env);
+	strv_done(&d->hosts);
+	strv_done(&d->origins);
+	free(d->owner);
+	if (d->api_key)
+		explicit_bzero(d->api_key, strlen(d->api_key));
+	free(d->api_key);
+	free(d->self);
+	free(d->models_dir);
+	close_p(&d->signals);
+	close_p(&d->lock);
+}
+
+bool daemon_run(const struct config *c, struct err *e)
+{
+	struct daemon d = {.config = c, .lock = -1, .signals = -1};
+	bool ok;
+
+	umask(0077);
+	d.self = fs_real("/proc/self/exe");
+	ok = block_signals(&d, e) && open_folders(&d, e) && lock_state(&d, e) &&
+	     read_owner(&d, e) && read_key(&d, e) && open_state(&d, e) && open_serving(&d, e) &&
+	     open_api(&d, e);
+	if (ok) {
+		log_info("ready version=%s engine=%s port=%d socket=%s state=%s", SHUNT_VERSION,
+			 engine_release(d.engine), api_port(d.api), c->socket, c->state_dir);
+		supervisor_run(d.supervisor, d.signals, on_signal, &d);
+	}
+	take_down(&d);
+	return ok;
+}
