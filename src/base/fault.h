@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Fault points for tests: FAULT=name[:visit[:crash]] in the environment makes FAULT("name") true
- * (errno EIO, or the process die by SIGKILL) at that visit. Compiled out of releases. */
+/*
+ * Fault points for tests: FAULT=name[:visit[:how]] in the environment makes FAULT("name") true at
+ * that visit (the first, when none is given). How: nothing is errno EIO, "full" is ENOSPC, "crash"
+ * the process dies by SIGKILL. Compiled out of releases.
+ */
 
 #include <stdbool.h>
 

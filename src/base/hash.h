@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 
 #define HASH_HEX_SIZE 65 /* with the NUL */
 
@@ -17,6 +18,7 @@ void hash_add(struct hash *h, const void *data, size_t len);
 void hash_field(struct hash *h, const char *key, const char *value);
 void hash_hex(struct hash *h, char ret_hex[static HASH_HEX_SIZE]); /* ends it */
 void hash_free(struct hash *h);
+CLEANUP_DEFINE(hash_free, struct hash)
 
 /* Hash of a whole file; cancelled (may be NULL) is asked now and then and ends it with
  * ERR_CANCELLED. */
