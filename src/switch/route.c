@@ -10,25 +10,18 @@
 #include "base/clock.h"
 
 #define POLL_MS 100  /* how often a waiting request looks whether its client is still there */
-#define TICK_MS 5000 /* how often a waiting stream gets a sign of life */
-
-/* A request in line; lives on its thread's stack. */
-struct waiter {
-	struct waiter *next;
-	pthread_cond_t wake;
-	int64_t since;
-};
+#define TICK_MS 5000 /* how often who waits is told so */
 
 struct route {
 	char *id;
 	struct routes *owner;
 	_Atomic enum route_state state; /* written under lock, read anywhere */
+	atomic_uint cuts;               /* grows with each route_cut; as state */
 	pthread_mutex_t lock;           /* guards all below */
 	pthread_cond_t drained;
-	struct worker *worker;        /* OPEN only */
-	struct waiter *first, **last; /* in order of arrival */
+	struct worker *worker;             /* OPEN only */
+	struct route_place *first, **last; /* in order of arrival */
 	int running, waiting;
-	unsigned cuts;      /* grows with each route_cut */
 	int64_t held_since; /* end of the drain, monotonic ms; INT64_MAX while draining */
 	struct err why;     /* of the last close */
 	bool removed;
@@ -141,7 +134,7 @@ struct route *routes_add(struct routes *rs, const char *model_id)
 
 static void wake_all(struct route *r)
 {
-	for (struct waiter *w = r->first; w; w = w->next)
+	for (struct route_place *w = r->first; w; w = w->next)
 		pthread_cond_signal(&w->wake);
 }
 
@@ -158,27 +151,31 @@ void routes_remove(struct routes *rs, const char *model_id)
 	route_close(r, NULL);
 }
 
-static void enqueue(struct route *r, struct waiter *w)
+static void join(struct route *r, struct route_place *p, int64_t body_bytes)
 {
-	pthread_cond_init(&w->wake, NULL);
-	w->next = NULL;
-	w->since = clock_ms();
-	*r->last = w;
-	r->last = &w->next;
+	pthread_cond_init(&p->wake, NULL);
+	p->route = r;
+	p->next = NULL;
+	p->since = clock_ms();
+	p->bytes = body_bytes;
+	*r->last = p;
+	r->last = &p->next;
 	r->waiting++;
 }
 
-static void dequeue(struct route *r, struct waiter *w)
+static void step_out(struct route *r, struct route_place *p)
 {
-	struct waiter **p = &r->first;
+	struct route_place **at = &r->first;
 
-	while (*p != w)
-		p = &(*p)->next;
-	*p = w->next;
-	if (r->last == &w->next)
-		r->last = p;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	if (r->last == &p->next)
+		r->last = at;
 	r->waiting--;
-	pthread_cond_destroy(&w->wake);
+	atomic_fetch_sub(&r->owner->held_bytes, p->bytes);
+	pthread_cond_destroy(&p->wake);
+	p->route = NULL;
 }
 
 static bool has_room(const struct route *r)
@@ -196,63 +193,62 @@ static void take(struct route *r, struct route_ticket *ret)
 	ret->cut_seen = r->cuts;
 }
 
-/* Why this request must not wait any longer; true: it may. Lock held. */
-static bool may_wait(const struct route *r, const struct waiter *w, struct err *e)
+/* ROUTE_WAITING, or why this request must not wait any longer. Lock held. */
+static enum route_turn may_wait(const struct route *r, const struct route_place *p, struct err *e)
 {
-	int64_t from = r->held_since > w->since ? r->held_since : w->since;
+	int64_t from = r->held_since > p->since ? r->held_since : p->since;
 
-	if (r->removed)
-		return err_set(e, ERR_NOT_FOUND, "model '%s' was removed", r->id);
+	if (r->removed) {
+		err_set(e, ERR_NOT_FOUND, "model '%s' was removed", r->id);
+		return ROUTE_REFUSED;
+	}
+	if (r->state == ROUTE_CLOSED && r->why.kind == ERR_NONE) {
+		err_set(e, ERR_UNAVAILABLE, "model '%s' is not loaded", r->id);
+		return ROUTE_UNLOADED;
+	}
 	if (r->state == ROUTE_CLOSED) {
-		if (r->why.kind == ERR_NONE)
-			return err_set(e, ERR_UNAVAILABLE, "model '%s' is not loaded", r->id);
 		*e = r->why;
-		return false;
+		return ROUTE_REFUSED;
 	}
 	if (r->state == ROUTE_HELD && r->held_since != INT64_MAX &&
 	    clock_ms() - from > r->owner->limits.hold_timeout_ms) {
 		err_set(e, ERR_UNAVAILABLE, "model '%s' is still loading or switching after %lld s",
 			r->id, (long long)r->owner->limits.hold_timeout_ms / 1000);
-		return err_hint(e, "ask again later, or raise hold_timeout");
+		err_hint(e, "ask again later, or raise hold_timeout");
+		return ROUTE_REFUSED;
 	}
-	return true;
+	return ROUTE_WAITING;
 }
 
-static bool wait_in_line(struct route *r, struct waiter *w, bool (*gone)(void *),
-			 void (*tick)(void *), void *arg, struct err *e)
+static enum route_turn wait_in_line(struct route *r, struct route_place *p, int64_t until_ms,
+				    bool (*gone)(void *), void *arg, struct err *e)
 {
-	int64_t next_tick = clock_ms() + TICK_MS;
-
-	while (r->first != w || !has_room(r)) {
+	while (r->first != p || !has_room(r)) {
 		struct timespec until = clock_after(POLL_MS);
+		enum route_turn turn = may_wait(r, p, e);
 		bool left;
 
-		if (!may_wait(r, w, e))
-			return false;
-		pthread_cond_clockwait(&w->wake, &r->lock, CLOCK_MONOTONIC, &until);
-		if (r->first == w && has_room(r))
+		if (turn != ROUTE_WAITING || clock_ms() >= until_ms)
+			return turn;
+		pthread_cond_clockwait(&p->wake, &r->lock, CLOCK_MONOTONIC, &until);
+		if (r->first == p && has_room(r))
 			break;
-		/* The client is looked at without the lock: it costs a system call, and a tick
-		 * writes to a socket. */
+		/* The client is looked at without the lock: it costs a system call. */
 		pthread_mutex_unlock(&r->lock);
 		left = gone && gone(arg);
-		if (!left && tick && clock_ms() >= next_tick) {
-			tick(arg);
-			next_tick = clock_ms() + TICK_MS;
-		}
 		pthread_mutex_lock(&r->lock);
-		if (left)
-			return err_set(e, ERR_CANCELLED, "the client has gone");
+		if (left) {
+			err_set(e, ERR_CANCELLED, "the client has gone");
+			return ROUTE_REFUSED;
+		}
 	}
-	return true;
+	return ROUTE_ADMITTED;
 }
 
-static bool queue_for_slot(struct route *r, int64_t body_bytes, bool (*gone)(void *),
-			   void (*tick)(void *), void *arg, struct err *e)
+/* Is there room for one more in line? Takes its bytes. */
+static bool may_join(struct route *r, int64_t body_bytes, struct err *e)
 {
 	struct routes *rs = r->owner;
-	struct waiter self;
-	bool ok;
 
 	if (r->waiting >= rs->limits.hold_limit) {
 		err_set(e, ERR_BUSY, "model '%s': %d requests wait already", r->id, r->waiting);
@@ -263,11 +259,7 @@ static bool queue_for_slot(struct route *r, int64_t body_bytes, bool (*gone)(voi
 		err_set(e, ERR_BUSY, "model '%s': waiting requests fill hold_bytes", r->id);
 		return err_hint(e, "ask again later, or raise hold_bytes");
 	}
-	enqueue(r, &self);
-	ok = wait_in_line(r, &self, gone, tick, arg, e);
-	dequeue(r, &self);
-	atomic_fetch_sub(&rs->held_bytes, body_bytes);
-	return ok;
+	return true;
 }
 
 static void wake_first(struct route *r)
@@ -276,19 +268,52 @@ static void wake_first(struct route *r)
 		pthread_cond_signal(&r->first->wake);
 }
 
-bool route_admit(struct route *r, int64_t body_bytes, bool (*gone)(void *), void (*tick)(void *),
-		 void *arg, struct route_ticket *ret, struct err *e)
+enum route_turn route_enter(struct route *r, struct route_place *p, int64_t body_bytes,
+			    int64_t wait_ms, bool (*gone)(void *), void *arg,
+			    struct route_ticket *ret, struct err *e)
 {
-	bool ok = true;
+	enum route_turn turn = ROUTE_ADMITTED;
 
 	pthread_mutex_lock(&r->lock);
-	if (r->first || !has_room(r))
-		ok = queue_for_slot(r, body_bytes, gone, tick, arg, e);
-	if (ok)
+	if (p->route || r->first || !has_room(r)) {
+		if (!p->route && may_join(r, body_bytes, e))
+			join(r, p, body_bytes);
+		turn = ROUTE_REFUSED;
+		if (p->route)
+			turn = wait_in_line(r, p, clock_ms() + wait_ms, gone, arg, e);
+		if (p->route && turn != ROUTE_WAITING)
+			step_out(r, p);
+	}
+	if (turn == ROUTE_ADMITTED)
 		take(r, ret);
 	wake_first(r); /* more than one slot may have come free; and who left may have been first */
 	pthread_mutex_unlock(&r->lock);
-	return ok;
+	return turn;
+}
+
+void route_give_up(struct route_place *p)
+{
+	struct route *r = p->route;
+
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	step_out(r, p);
+	wake_first(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool route_admit(struct route *r, int64_t body_bytes, bool (*gone)(void *), void (*tick)(void *),
+		 void *arg, struct route_ticket *ret, struct err *e)
+{
+	struct route_place place = {0};
+	enum route_turn turn;
+
+	while ((turn = route_enter(r, &place, body_bytes, TICK_MS, gone, arg, ret, e)) ==
+	       ROUTE_WAITING)
+		if (tick)
+			tick(arg);
+	return turn == ROUTE_ADMITTED;
 }
 
 void route_leave(struct route_ticket *t)
@@ -353,20 +378,12 @@ bool route_drain(struct route *r, int64_t timeout_ms, bool (*cancelled)(void *),
 
 void route_cut(struct route *r)
 {
-	pthread_mutex_lock(&r->lock);
-	r->cuts++;
-	pthread_mutex_unlock(&r->lock);
+	atomic_fetch_add(&r->cuts, 1);
 }
 
 bool route_cut_requested(const struct route_ticket *t)
 {
-	struct route *r = t->route;
-	bool cut;
-
-	pthread_mutex_lock(&r->lock);
-	cut = r->cuts != t->cut_seen;
-	pthread_mutex_unlock(&r->lock);
-	return cut;
+	return atomic_load_explicit(&t->route->cuts, memory_order_relaxed) != t->cut_seen;
 }
 
 void route_open(struct route *r, struct worker *w)

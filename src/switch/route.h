@@ -10,6 +10,7 @@
  *   CLOSED (not loaded) ─► HELD (loading, switching) ─► OPEN (worker) ─► HELD ─► …
  */
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,11 +42,30 @@ struct route_ticket {
 	struct worker *worker; /* holds a reference */
 	unsigned cut_seen;     /* private: cuts before it was admitted */
 };
-/* Waits for a free slot of an open worker. `gone` (client left; asked about every 100 ms) ends it
- * with ERR_CANCELLED. `tick` (may be NULL) is called about each 5 s of waiting, for SSE comments.
- * ERR_BUSY past hold_limit or hold_bytes, ERR_UNAVAILABLE past hold_timeout or when the route
- * closes with an error (its message), ERR_NOT_FOUND when removed. A CLOSED route is not an error:
- * the caller must have asked for a load before (ERR_UNAVAILABLE). */
+/* A request's place in line, zeroes before the first route_enter. Must not move while it waits;
+ * its fields are route.c's. */
+struct route_place {
+	struct route *route; /* NULL: not in line */
+	struct route_place *next;
+	pthread_cond_t wake;
+	int64_t since, bytes;
+};
+enum route_turn {
+	ROUTE_REFUSED,
+	ROUTE_ADMITTED,
+	ROUTE_WAITING,  /* still in line: enter again, or give up */
+	ROUTE_UNLOADED, /* closed without a reason: ask for a load, then enter again */
+};
+/* Waits at most wait_ms for a free slot of an open worker. `gone` (client left; asked about every
+ * 100 ms, may be NULL) ends it with ERR_CANCELLED. ERR_BUSY past hold_limit or hold_bytes,
+ * ERR_UNAVAILABLE past hold_timeout or when the route closes with an error (its message),
+ * ERR_NOT_FOUND when removed. */
+enum route_turn route_enter(struct route *r, struct route_place *p, int64_t body_bytes,
+			    int64_t wait_ms, bool (*gone)(void *), void *arg,
+			    struct route_ticket *ret, struct err *e);
+void route_give_up(struct route_place *p); /* not in line: nothing happens */
+/* The same in one call, however long it takes; a closed route is refused. `tick` (may be NULL) is
+ * called about each 5 s of waiting. */
 MUST_CHECK bool route_admit(struct route *r, int64_t body_bytes, bool (*gone)(void *),
 			    void (*tick)(void *), void *arg, struct route_ticket *ret,
 			    struct err *e);
