@@ -9,6 +9,7 @@
 
 #include <microhttpd.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "switch/route.h"
@@ -17,11 +18,16 @@
 struct gateway;
 struct gateway *gateway_new(struct routes *routes, struct switcher *switcher);
 void gateway_free(struct gateway *g);
+/* How long a stream waits before it hears a sign of life, and between two: default 5 s. Set before
+ * the first request. */
+void gateway_set_tick(struct gateway *g, int64_t tick_ms);
 
 /* Is this path (without query) one the gateway proxies? The API serves GET /v1/models. */
 bool gateway_owns(const char *path);
-/* The whole request is in memory. Queues the response on the connection (also for errors, in
- * OpenAI's format). client_fd: to notice that it left. */
+/* The whole request is in memory; the body stays there until the request has ended
+ * (NOTIFY_COMPLETED): a stream that waits long sends it to the worker later. Queues the response
+ * (also for errors, in OpenAI's format). client_fd: to notice that it left. MHD_NO: the client has
+ * gone. */
 enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int client_fd,
 			       const char *method, const char *path, const char *body,
 			       size_t body_len);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * One proxied request, from its place in the model's line to the end of the worker's answer. Owned
+ * by one thread at a time: the connection's.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "gateway/http1.h"
+#include "gateway/scan.h"
+#include "gateway/upstream.h"
+#include "switch/route.h"
+#include "switch/switch.h"
+
+enum exchange_state {
+	EXCHANGE_IN_LINE,    /* waits for a slot */
+	EXCHANGE_ANSWERING,  /* the worker's answer is read */
+	EXCHANGE_LAST_WORDS, /* `words` are still to be sent, then it is over */
+	EXCHANGE_OVER,
+};
+
+struct exchange {
+	struct switcher *switcher;
+	struct upstreams *upstreams;
+	struct route *route;
+	const char *path;
+	const char *body; /* borrowed until the request ends; or `edited` */
+	size_t len;
+	char *edited; /* a copy without id_slot, or NULL */
+	int client_fd;
+	int64_t tick_ms; /* between two signs of life of a waiting stream */
+	bool stream;     /* the client asked for events */
+	char model[SCAN_MODEL_MAX];
+
+	enum exchange_state state;
+	struct route_place place;
+	struct route_ticket ticket;
+	struct upstream *up; /* ANSWERING only */
+	struct http1_head head;
+	bool in_event; /* the last byte sent didn't end a line */
+	struct buf words;
+	size_t said;
+};
+
+void exchange_free(struct exchange *c); /* gives all back; NULL is fine */
+CLEANUP_DEFINE(exchange_free, struct exchange)
+/* Waits at most wait_ms for a slot; loads the model if it is not loaded. ROUTE_WAITING: call again.
+ * Otherwise ROUTE_ADMITTED or ROUTE_REFUSED. */
+enum route_turn exchange_enter(struct exchange *c, int64_t wait_ms, struct err *e);
+/* Admitted: asks the worker, waits for the head of its answer. */
+MUST_CHECK bool exchange_ask(struct exchange *c, struct err *e);
+/* Bytes of the answer as they come; 0: it ended, and slot and connection are given back. */
+MUST_CHECK bool exchange_read(struct exchange *c, char *out, size_t size, size_t *ret_len,
+			      struct err *e);

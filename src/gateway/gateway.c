@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/gateway.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/exchange.h"
+#include "gateway/openai.h"
+#include "gateway/relay.h"
+
+#define TICK_MS 5000
+
+struct gateway {
+	struct routes *routes;
+	struct switcher *switcher;
+	struct upstreams *upstreams;
+	int64_t tick_ms;
+};
+
+static const char *const paths[] = {
+	"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/tokenize",
+	"/detokenize",          "/apply-template", "/infill",
+};
+
+struct gateway *gateway_new(struct routes *routes, struct switcher *switcher)
+{
+	struct gateway *g = mem_alloc(sizeof(*g));
+
+	g->routes = routes;
+	g->switcher = switcher;
+	g->upstreams = upstreams_new();
+	g->tick_ms = TICK_MS;
+	return g;
+}
+
+void gateway_free(struct gateway *g)
+{
+	if (!g)
+		return;
+	upstreams_free(g->upstreams);
+	free(g);
+}
+
+void gateway_set_tick(struct gateway *g, int64_t tick_ms)
+{
+	g->tick_ms = tick_ms;
+}
+
+/* Our own string, that outlives the request. */
+static const char *known_path(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		if (strcmp(paths[i], path) == 0)
+			return paths[i];
+	return NULL;
+}
+
+bool gateway_owns(const char *path)
+{
+	return known_path(path) != NULL;
+}
+
+struct MHD_Response *gateway_error(const struct err *e)
+{
+	return openai_error_response(e, NULL);
+}
+
+static enum MHD_Result refuse_method(const char *method, const char *path, struct MHD_Connection *c)
+{
+	struct MHD_Response *r;
+	enum MHD_Result queued;
+	struct err e = {0};
+
+	err_set(&e, ERR_INVALID, "%s %s: only POST is known here", method, path);
+	r = openai_error_response(&e, NULL);
+	MHD_add_response_header(r, "Allow", "POST");
+	queued = MHD_queue_response(c, MHD_HTTP_METHOD_NOT_ALLOWED, r);
+	MHD_destroy_response(r);
+	return queued;
+}
+
+/* Which model, and is it one of ours? */
+static bool find_route(const struct gateway *g, const struct scan *s, struct route **ret,
+		       struct err *e)
+{
+	if (!s->has_model || !s->model[0]) {
+		err_set(e, ERR_INVALID, "the body names no model");
+		return err_hint(e, "add \"model\": one of GET /v1/models");
+	}
+	*ret = routes_find(g->routes, s->model);
+	if (!*ret) {
+		err_set(e, ERR_NOT_FOUND, "model '%.200s' does not exist", s->model);
+		return err_hint(e, "GET /v1/models lists those that do");
+	}
+	return true;
+}
+
+/* The worker must not be told which slot to use: it takes the index modulo their number. */
+static void without_slot(struct exchange *ex)
+{
+	ex->edited = mem_ndup(ex->body, ex->len);
+	scan_blank_id_slot(ex->edited, ex->len);
+	ex->body = ex->edited;
+}
+
+static enum MHD_Result run(struct exchange *taken, struct MHD_Connection *c)
+{
+	CLEANUP(exchange_free) struct exchange *ex = taken;
+	struct err e = {0};
+	enum route_turn turn;
+
+	do /* without a stream nothing can be said before the answer */
+		turn = exchange_enter(ex, ex->tick_ms, &e);
+	while (turn == ROUTE_WAITING && !ex->stream);
+	if (turn == ROUTE_WAITING)
+		return relay_waiting(STEAL(ex), c);
+	if (turn != ROUTE_ADMITTED || !exchange_ask(ex, &e))
+		return relay_error(&e, NULL, c);
+	return relay_answer(STEAL(ex), c);
+}
+
+enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int client_fd,
+			       const char *method, const char *path, const char *body,
+			       size_t body_len)
+{
+	const char *known = known_path(path);
+	struct route *route;
+	struct scan scan;
+	struct exchange *ex;
+	struct err e = {0};
+
+	if (!known)
+		err_set(&e, ERR_NOT_FOUND, "no such path: '%.200s'", path);
+	if (!known)
+		return relay_error(&e, NULL, c);
+	if (strcmp(method, MHD_HTTP_METHOD_POST) != 0)
+		return refuse_method(method, known, c);
+	if (!scan_request(body, body_len, &scan, &e))
+		return relay_error(&e, NULL, c);
+	if (!find_route(g, &scan, &route, &e))
+		return relay_error(&e, "model", c);
+	ex = mem_alloc(sizeof(*ex));
+	ex->switcher = g->switcher;
+	ex->upstreams = g->upstreams;
+	ex->route = route;
+	ex->path = known;
+	ex->body = body;
+	ex->len = body_len;
+	ex->client_fd = client_fd;
+	ex->tick_ms = g->tick_ms;
+	ex->stream = scan.stream;
+	memcpy(ex->model, scan.model, sizeof(ex->model));
+	if (scan.has_id_slot)
+		without_slot(ex);
+	return run(ex, c);
+}

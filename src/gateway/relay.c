@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/relay.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "gateway/openai.h"
+
+#define WHOLE_MAX (1024 * 1024) /* longer answers go out as they come */
+#define BLOCK_SIZE 16384
+#define EVENT_MAX ((size_t)65536) /* of an answer that is put into one event */
+
+enum MHD_Result relay_error(const struct err *e, const char *param, struct MHD_Connection *c)
+{
+	struct MHD_Response *r;
+	enum MHD_Result queued;
+
+	if (e->kind == ERR_CANCELLED)
+		return MHD_NO;
+	r = openai_error_response(e, param);
+	queued = MHD_queue_response(c, (unsigned)err_http_status(e->kind), r);
+	MHD_destroy_response(r);
+	return queued;
+}
+
+static bool is_events(const struct http1_head *h)
+{
+	return strncasecmp(h->content_type, "text/event-stream", 17) == 0;
+}
+
+/* --- as it comes -------------------------------------------------------- */
+
+/* Headers are out: an error can only be an event. */
+static void say_error(struct exchange *ex, const struct err *e)
+{
+	ex->state = e->kind == ERR_CANCELLED ? EXCHANGE_OVER : EXCHANGE_LAST_WORDS;
+	if (ex->in_event)
+		buf_str(&ex->words, "\n\n");
+	openai_error_event(e, &ex->words);
+}
+
+/* The worker answered an error, or no events: all of it in one event. */
+static bool say_answer(struct exchange *ex, struct err *e)
+{
+	size_t from, len = 1;
+	char piece[1024];
+
+	buf_str(&ex->words, "data: ");
+	while (len > 0) {
+		if (!exchange_read(ex, piece, sizeof(piece), &len, e))
+			return false;
+		if (ex->words.len + len > EVENT_MAX) {
+			err_set(e, ERR_WORKER, "model '%s': the worker answered with status %d",
+				ex->model, ex->head.status);
+			return false;
+		}
+		from = ex->words.len;
+		buf_add(&ex->words, piece, len);
+		for (size_t i = from; i < ex->words.len; i++) /* in JSON only between tokens */
+			if (ex->words.data[i] == '\n' || ex->words.data[i] == '\r')
+				ex->words.data[i] = ' ';
+	}
+	buf_str(&ex->words, "\n\ndata: [DONE]\n\n");
+	ex->state = EXCHANGE_LAST_WORDS;
+	return true;
+}
+
+static ssize_t wait_on(struct exchange *ex, char *out)
+{
+	static const char comment[] = ": waiting\n\n";
+	struct err e = {0};
+	enum route_turn turn = exchange_enter(ex, ex->tick_ms, &e);
+	bool ok;
+
+	if (turn == ROUTE_WAITING) {
+		memcpy(out, comment, sizeof(comment) - 1);
+		return sizeof(comment) - 1;
+	}
+	ok = turn == ROUTE_ADMITTED && exchange_ask(ex, &e);
+	if (ok && (ex->head.status != 200 || !is_events(&ex->head)))
+		ok = say_answer(ex, &e);
+	if (!ok) {
+		ex->in_event = false;
+		buf_done(&ex->words);
+		say_error(ex, &e);
+	}
+	return 0;
+}
+
+static ssize_t pass_on(struct exchange *ex, char *out, size_t size)
+{
+	struct err e = {0};
+	size_t len;
+
+	if (exchange_read(ex, out, size, &len, &e)) {
+		if (len == 0)
+			ex->state = EXCHANGE_OVER;
+		return len == 0 ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)len;
+	}
+	if (!is_events(&ex->head) || e.kind == ERR_CANCELLED)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	say_error(ex, &e);
+	return 0;
+}
+
+static ssize_t last_words(struct exchange *ex, char *out, size_t size)
+{
+	size_t left = ex->words.len - ex->said;
+	size_t len = left < size ? left : size;
+
+	if (len == 0)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	memcpy(out, ex->words.data + ex->said, len);
+	ex->said += len;
+	return (ssize_t)len;
+}
+
+/* microhttpd asks for more; may block, never answers 0. */
+static ssize_t next_piece(void *cls, uint64_t pos, char *out, size_t size)
+{
+	struct exchange *ex = cls;
+	ssize_t n = 0;
+
+	while (n == 0) {
+		switch (ex->state) {
+		case EXCHANGE_IN_LINE:
+			n = wait_on(ex, out);
+			break;
+		case EXCHANGE_ANSWERING:
+			n = pass_on(ex, out, size);
+			break;
+		case EXCHANGE_LAST_WORDS:
+			n = last_words(ex, out, size);
+			break;
+		default:
+			return MHD_CONTENT_READER_END_WITH_ERROR;
+		}
+	}
+	return n;
+}
+
+static void free_call(void *cls)
+{
+	exchange_free(cls);
+}
+
+static enum MHD_Result queue_stream(struct exchange *ex, struct MHD_Connection *c, unsigned status,
+				    const char *type, uint64_t size)
+{
+	struct MHD_Response *r =
+		MHD_create_response_from_callback(size, BLOCK_SIZE, next_piece, ex, free_call);
+	enum MHD_Result queued;
+
+	if (type[0])
+		MHD_add_response_header(r, "Content-Type", type);
+	if (size == MHD_SIZE_UNKNOWN)
+		MHD_add_response_header(r, "Cache-Control", "no-cache");
+	queued = MHD_queue_response(c, status, r);
+	MHD_destroy_response(r);
+	return queued;
+}
+
+enum MHD_Result relay_waiting(struct exchange *ex, struct MHD_Connection *c)
+{
+	return queue_stream(ex, c, 200, "text/event-stream", MHD_SIZE_UNKNOWN);
+}
+
+/* --- whole -------------------------------------------------------------- */
+
+static bool read_whole(struct exchange *ex, char **ret, size_t *ret_len, struct err *e)
+{
+	size_t size = (size_t)ex->head.length, len = 0, n = 1;
+	CLEANUP(free) char *data = mem_grow(NULL, size + 1, 1);
+
+	while (n > 0) { /* the last round, with 0, gives slot and connection back */
+		if (!exchange_read(ex, data + len, size + 1 - len, &n, e))
+			return false;
+		len += n;
+	}
+	*ret = STEAL(data);
+	*ret_len = len;
+	return true;
+}
+
+static enum MHD_Result answer_whole(struct exchange *ex, struct MHD_Connection *c)
+{
+	struct MHD_Response *r;
+	enum MHD_Result queued;
+	struct err e = {0};
+	char *data;
+	size_t len;
+
+	if (!read_whole(ex, &data, &len, &e))
+		return relay_error(&e, NULL, c);
+	r = MHD_create_response_from_buffer(len, data, MHD_RESPMEM_MUST_FREE);
+	if (ex->head.content_type[0])
+		MHD_add_response_header(r, "Content-Type", ex->head.content_type);
+	if (ex->head.retry_after[0])
+		MHD_add_response_header(r, "Retry-After", ex->head.retry_after);
+	queued = MHD_queue_response(c, (unsigned)ex->head.status, r);
+	MHD_destroy_response(r);
+	return queued;
+}
+
+enum MHD_Result relay_answer(struct exchange *ex, struct MHD_Connection *c)
+{
+	enum MHD_Result queued;
+
+	if (ex->head.framing != HTTP1_LENGTH || ex->head.length > WHOLE_MAX)
+		return queue_stream(ex, c, (unsigned)ex->head.status, ex->head.content_type,
+				    ex->head.framing == HTTP1_LENGTH ? (uint64_t)ex->head.length
+								     : MHD_SIZE_UNKNOWN);
+	queued = answer_whole(ex, c);
+	exchange_free(ex);
+	return queued;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The worker's answer as microhttpd's response: whole when it is small, else as it comes. Each
+ * takes the call. */
+
+#include <microhttpd.h>
+
+#include "gateway/exchange.h"
+
+/* The head of the answer is there. */
+enum MHD_Result relay_answer(struct exchange *ex, struct MHD_Connection *c);
+/* A stream that has waited long: events begin now (status 200), and the waiting goes on there. */
+enum MHD_Result relay_waiting(struct exchange *ex, struct MHD_Connection *c);
+/* param: the field that was wrong, or NULL. A client that has gone gets nothing. */
+enum MHD_Result relay_error(const struct err *e, const char *param, struct MHD_Connection *c);

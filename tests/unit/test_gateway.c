@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateway in microhttpd, between clients on plain sockets and a scripted worker. The switch is
+ * ours: it opens the route, or refuses, when a model is wanted.
+ */
+#include "test.h"
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <poll.h>
+
+#include "base/buf.h"
+#include "fake_worker.h"
+#include "gateway/gateway.h"
+
+#define EVENTS                                                                                     \
+	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define JSON(len, body)                                                                            \
+	"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: " len \
+	"\r\n\r\n" body
+
+/* --- the modules below, as the gateway sees them ------------------------- */
+
+struct worker {
+	const char *socket;
+	int slots;
+	atomic_int references;
+};
+
+struct switcher {
+	struct route *route;
+	struct worker *worker; /* what a wanted model gets; NULL: refused */
+	bool hold;             /* it only begins to load */
+	atomic_int wanted;
+};
+
+const char *worker_socket(const struct worker *w)
+{
+	return w->socket;
+}
+
+int worker_slots(const struct worker *w)
+{
+	return w->slots;
+}
+
+struct worker *worker_ref(struct worker *w)
+{
+	atomic_fetch_add(&w->references, 1);
+	return w;
+}
+
+void worker_unref(struct worker *w)
+{
+	if (w)
+		atomic_fetch_sub(&w->references, 1);
+}
+
+bool switch_want(struct switcher *sw, const char *id, struct err *e)
+{
+	atomic_fetch_add(&sw->wanted, 1);
+	if (sw->hold)
+		route_hold(sw->route);
+	else if (sw->worker)
+		route_open(sw->route, sw->worker);
+	else
+		return err_set(e, ERR_UNAVAILABLE, "model '%s' failed to start", id);
+	return true;
+}
+
+/* --- the fixture -------------------------------------------------------- */
+
+struct site {
+	char *dir;
+	struct routes *routes;
+	struct route *route;
+	struct switcher switcher;
+	struct worker worker;
+	struct fake_worker *fake;
+	struct gateway *gateway;
+	struct MHD_Daemon *daemon;
+	uint16_t port;
+	char *script_text; /* freed after the worker has ended */
+};
+
+struct request {
+	struct buf body;
+};
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *path,
+				  const char *method, const char *version, const char *data,
+				  size_t *len, void **context)
+{
+	struct site *s = cls;
+	struct request *r = *context;
+
+	if (!r) {
+		*context = mem_alloc(sizeof(*r));
+		return MHD_YES;
+	}
+	if (*len) {
+		buf_add(&r->body, data, *len);
+		*len = 0;
+		return MHD_YES;
+	}
+	return gateway_handle(
+		s->gateway, c,
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, method,
+		path, r->body.data ? r->body.data : "", r->body.len);
+}
+
+static void on_done(void *cls, struct MHD_Connection *c, void **context,
+		    enum MHD_RequestTerminationCode why)
+{
+	struct request *r = *context;
+
+	if (r)
+		buf_done(&r->body);
+	free(r);
+	*context = NULL;
+}
+
+static int set_up(void **state)
+{
+	struct site *s = mem_alloc(sizeof(*s));
+	struct route_limits limits = {
+		.hold_timeout_ms = 60000, .hold_limit = 2, .hold_bytes = 1 << 20};
+
+	s->dir = test_dir_new();
+	s->routes = routes_new(&limits);
+	s->route = routes_add(s->routes, "tiny");
+	s->switcher.route = s->route;
+	s->worker.slots = 1;
+	s->gateway = gateway_new(s->routes, &s->switcher);
+	s->daemon = MHD_start_daemon(
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL,
+		NULL, on_request, s, MHD_OPTION_NOTIFY_COMPLETED, on_done, NULL, MHD_OPTION_END);
+	assert_non_null(s->daemon);
+	s->port = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+	*state = s;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct site *s = *state;
+
+	MHD_stop_daemon(s->daemon);
+	gateway_free(s->gateway);
+	route_close(s->route, NULL);
+	assert_int_equal(atomic_load(&s->worker.references), 0);
+	routes_free(s->routes);
+	if (s->fake)
+		fake_stop(s->fake);
+	free(s->script_text);
+	test_dir_free(s->dir);
+	free(s);
+	return 0;
+}
+
+/* The model is loaded, its worker answers from this script. */
+static void load(struct site *s, const struct answer *script)
+{
+	s->fake = fake_start(s->dir, script);
+	s->worker.socket = s->fake->path;
+	route_open(s->route, &s->worker);
+}
+
+/* --- a client ----------------------------------------------------------- */
+
+static int client(const struct site *s)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+				.sin_port = htons(s->port),
+				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct timeval patience = {.tv_sec = 10};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	return fd;
+}
+
+static int post(const struct site *s, const char *path, const char *body)
+{
+	int fd = client(s);
+
+	dprintf(fd,
+		"POST %s HTTP/1.1\r\nHost: localhost\r\nX-Conversation-Id: 7\r\n"
+		"Content-Length: %zu\r\n\r\n%s",
+		path, strlen(body), body);
+	return fd;
+}
+
+static int chat(const struct site *s, const char *body)
+{
+	return post(s, "/v1/chat/completions", body);
+}
+
+/* What came so far, once `text` is in it. */
+static void read_until(int fd, const char *text, struct buf *ret)
+{
+	char piece[4096];
+
+	while (!ret->data || !strstr(ret->data, text)) {
+		ssize_t n = recv(fd, piece, sizeof(piece), 0);
+
+		if (n <= 0)
+			fail_msg("'%s' never came, but: %s", text, ret->data ? ret->data : "");
+		buf_add(ret, piece, (size_t)n);
+	}
+}
+
+/* The answer's end is seen by a text, as the connection stays. */
+static void expect(int fd, const char *status, const char *last)
+{
+	CLEANUP(buf_done) struct buf b = {0};
+
+	read_until(fd, last, &b);
+	if (strncmp(b.data, status, strlen(status)) != 0)
+		fail_msg("'%s' expected: %s", status, b.data);
+	close(fd);
+}
+
+static void expect_json(int fd, const char *status, const char *message, const char *param,
+			const char *code)
+{
+	CLEANUP(buf_done) struct buf b = {0};
+	json_t *tree, *error;
+
+	read_until(fd, "}}", &b);
+	assert_memory_equal(b.data, status, strlen(status));
+	assert_non_null(strstr(b.data, "Content-Type: application/json\r\n"));
+	tree = json_loads(strstr(b.data, "\r\n\r\n") + 4, 0, NULL);
+	error = json_object_get(tree, "error");
+	assert_int_equal(json_object_size(error), 4);
+	assert_non_null(strstr(json_string_value(json_object_get(error, "message")), message));
+	assert_true(json_is_string(json_object_get(error, "type")));
+	if (param)
+		assert_string_equal(json_string_value(json_object_get(error, "param")), param);
+	else
+		assert_true(json_is_null(json_object_get(error, "param")));
+	assert_string_equal(json_string_value(json_object_get(error, "code")), code);
+	json_decref(tree);
+	close(fd);
+}
+
+/* Until the route's numbers are these; they follow from what the test did. */
+static void settle(const struct site *s, int running, int waiting)
+{
+	struct route_stats now;
+
+	for (int i = 0; i < 10000; i++) {
+		route_get_stats(s->route, &now);
+		if (now.running == running && now.waiting == waiting)
+			return;
+		(void)poll(NULL, 0, 1);
+	}
+	fail_msg("running %d, waiting %d", now.running, now.waiting);
+}
+
+/* --- answers ------------------------------------------------------------ */
+
+static void a_whole_answer_passes_as_it_is(void **state)
+{
+	static const struct answer script[] = {
+		{JSON("7", "{\"a\":1}"), KEEP},
+		{"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: "
+		 "11\r\n\r\n{\"error\":2}",
+		 KEEP},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", KEEP},
+	};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct site *s = *state;
+	int fd;
+
+	load(s, script);
+	fd = chat(s, "{\"model\":\"tiny\", \"x\": 1.50}");
+	read_until(fd, "{\"a\":1}", &b);
+	assert_memory_equal(b.data, "HTTP/1.1 200 OK\r\n", 17);
+	assert_non_null(strstr(b.data, "Content-Type: application/json; charset=utf-8\r\n"));
+	assert_non_null(strstr(b.data, "Content-Length: 7\r\n"));
+	close(fd);
+	assert_string_equal(s->fake->request[0],
+			    "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+			    "Content-Type: application/json\r\nContent-Length: 27\r\n\r\n"
+			    "{\"model\":\"tiny\", \"x\": 1.50}");
+	expect(post(s, "/v1/embeddings", "{\"model\":\"tiny\"}"), "HTTP/1.1 400 ", "{\"error\":2}");
+	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "\r\n\r\n");
+	assert_int_equal(atomic_load(&s->fake->accepted), 1);
+	settle(s, 0, 0);
+}
+
+static void a_stream_comes_event_by_event(void **state)
+{
+	static const struct answer script[] = {
+		{EVENTS "a\r\ndata: {1}\n\r\n1\r\n\n\r\n|b\r\ndata: {2}\n\n\r\n|0\r\n\r\n", KEEP},
+		{JSON("2", "{}"), KEEP},
+	};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct site *s = *state;
+	int fd;
+
+	load(s, script);
+	fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
+	read_until(fd, "data: {1}\n", &b);
+	assert_non_null(strstr(b.data, "Content-Type: text/event-stream\r\n"));
+	assert_null(strstr(b.data, "{2}"));
+	settle(s, 1, 0);
+	(void)sem_post(&s->fake->go);
+	read_until(fd, "data: {2}\n\n", &b);
+	(void)sem_post(&s->fake->go);
+	read_until(fd, "\r\n0\r\n\r\n", &b);
+	settle(s, 0, 0);
+	close(fd);
+	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "{}");
+	assert_int_equal(atomic_load(&s->fake->accepted), 1); /* the connection was kept */
+}
+
+static void a_long_answer_goes_out_whole(void **state)
+{
+	struct answer script[1] = {{NULL, KEEP}};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct site *s = *state;
+	char *text = s->script_text = mem_alloc((2 << 20) + 200);
+	size_t head =
+		(size_t)sprintf(text, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", 2 << 20);
+	int fd;
+
+	memset(text + head, 'x', 2 << 20);
+	memcpy(text + head + (2 << 20) - 5, "--end", 5);
+	script[0].text = text;
+	load(s, script);
+	fd = chat(s, "{\"model\":\"tiny\"}");
+	read_until(fd, "--end", &b);
+	assert_non_null(strstr(b.data, "Content-Length: 2097152\r\n"));
+	assert_int_equal(b.len - (size_t)(strstr(b.data, "\r\n\r\n") + 4 - b.data), 2 << 20);
+	close(fd);
+}
+
+static void id_slot_does_not_reach_the_worker(void **state)
+{
+	static const struct answer script[] = {{JSON("2", "{}"), KEEP}};
+	struct site *s = *state;
+	const char *body;
+
+	load(s, script);
+	expect(chat(s, "{\"model\":\"tiny\",\"id_slot\":7}"), "HTTP/1.1 200 ", "{}");
+	assert_null(strstr(s->fake->request[0], "Conversation"));
+	body = strstr(s->fake->request[0], "\r\n\r\n") + 4;
+	assert_string_equal(body, "{\"model\":\"tiny\"            }");
+}
+
+/* --- refusals ----------------------------------------------------------- */
+
+static void bad_requests_are_refused_in_openais_format(void **state)
+{
+	const struct site *s = *state;
+	int fd;
+
+	expect_json(chat(s, "{\"model\":\"huge\"}"), "HTTP/1.1 404 ",
+		    "model 'huge' does not exist (GET /v1/models", "model", "model_not_found");
+	expect_json(chat(s, "{\"model\":\"tiny \"}"), "HTTP/1.1 404 ", "'tiny '", "model",
+		    "model_not_found");
+	expect_json(chat(s, "{\"model\":\"\\u0007\\\"\"}"), "HTTP/1.1 404 ", "'\a\"'", "model",
+		    "model_not_found");
+	expect_json(chat(s, "{\"messages\":[]}"), "HTTP/1.1 400 ", "names no model", "model",
+		    "invalid_request");
+	expect_json(chat(s, "{\"model\":7}"), "HTTP/1.1 400 ", "names no model", "model",
+		    "invalid_request");
+	expect_json(chat(s, "{\"model\":\"tiny\""), "HTTP/1.1 400 ", "at byte 15", NULL,
+		    "invalid_request");
+	expect_json(chat(s, ""), "HTTP/1.1 400 ", "not a JSON object", NULL, "invalid_request");
+	fd = client(s);
+	dprintf(fd, "GET /v1/completions HTTP/1.1\r\nHost: a\r\n\r\n");
+	expect_json(fd, "HTTP/1.1 405 ", "only POST", NULL, "invalid_request");
+}
+
+static void only_its_own_paths_are_the_gateways(void **state)
+{
+	assert_true(gateway_owns("/v1/chat/completions"));
+	assert_true(gateway_owns("/v1/embeddings"));
+	assert_true(gateway_owns("/tokenize"));
+	assert_false(gateway_owns("/v1/models"));
+	assert_false(gateway_owns("/v1/chat/completions/"));
+	assert_false(gateway_owns("/slots"));
+	assert_false(gateway_owns("/props"));
+}
+
+static void a_model_that_cannot_load_says_why_and_when(void **state)
+{
+	struct site *s = *state;
+	CLEANUP(buf_done) struct buf b = {0};
+	int fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
+
+	read_until(fd, "}}", &b);
+	assert_memory_equal(b.data, "HTTP/1.1 503 ", 13);
+	assert_non_null(strstr(b.data, "Retry-After: 5\r\n"));
+	assert_non_null(strstr(b.data, "model 'tiny' failed to start"));
+	assert_non_null(strstr(b.data, "\"type\":\"server_error\""));
+	close(fd);
+}
+
+static void a_worker_that_breaks_is_502(void **state)
+{
+	static const struct answer script[] = {
+		{"SMTP ready\r\n\r\n", CLOSE},
+		{"", CLOSE},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", CLOSE},
+		{JSON("2", "{}"), KEEP},
+	};
+	struct site *s = *state;
+
+	load(s, script);
+	expect_json(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 502 ",
+		    "model 'tiny': the worker's answer is not HTTP/1.1 (shunt logs tiny)", NULL,
+		    "worker_failed");
+	expect_json(chat(s, "{\"model\":\"tiny\",\"stream\":true}"), "HTTP/1.1 502 ",
+		    "the worker ended before it answered", NULL, "worker_failed");
+	expect_json(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 502 ",
+		    "the worker ended in the middle of its answer", NULL, "worker_failed");
+	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "{}");
+}
+
+static void a_stream_that_breaks_ends_with_an_error_event(void **state)
+{
+	static const struct answer script[] = {
+		{EVENTS "b\r\ndata: {1}\n\n\r\n", CLOSE},
+		{EVENTS "7\r\ndata: {\r\n", CLOSE},
+	};
+	CLEANUP(buf_done) struct buf b = {0};
+	CLEANUP(buf_done) struct buf b2 = {0};
+	struct site *s = *state;
+	int fd;
+
+	load(s, script);
+	fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
+	read_until(fd, "\r\n0\r\n\r\n", &b);
+	assert_memory_equal(b.data, "HTTP/1.1 200 ", 13);
+	assert_non_null(strstr(b.data, "data: {\"error\":{\"message\":\"model 'tiny': the worker "
+				       "ended in the middle of its answer"));
+	assert_non_null(strstr(b.data, "}}\n\ndata: [DONE]\n\n"));
+	close(fd);
+	/* in the middle of a line: that one is ended first */
+	fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
+	read_until(fd, "\r\n0\r\n\r\n", &b2);
+	assert_non_null(strstr(b2.data, "\n\ndata: {\"error\""));
+	close(fd);
+	settle(s, 0, 0);
+}
+
+/* --- waiting ------------------------------------------------------------ */
+
+static void a_model_that_is_not_loaded_is_loaded(void **state)
+{
+	static const struct answer script[] = {{JSON("2", "{}"), KEEP}, {JSON("2", "{}"), KEEP}};
+	struct site *s = *state;
+
+	s->fake = fake_start(s->dir, script);
+	s->worker.socket = s->fake->path;
+	s->switcher.worker = &s->worker;
+	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "{}");
+	assert_int_equal(atomic_load(&s->switcher.wanted), 1);
+	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "{}");
+	assert_int_equal(atomic_load(&s->switcher.wanted), 1); /* it is loaded */
+}
+
+/* The unload that held it ends: the model is wanted again, not refused. */
+static void a_request_held_by_an_unload_loads_the_model_again(void **state)
+{
+	static const struct answer script[] = {{JSON("2", "{}"), KEEP}};
+	struct site *s = *state;
+	int fd;
+
+	load(s, script);
+	s->switcher.worker = &s->worker;
+	route_hold(s->route);
+	fd = chat(s, "{\"model\":\"tiny\"}");
+	settle(s, 0, 1);
+	route_close(s->route, NULL);
+	expect(fd, "HTTP/1.1 200 ", "{}");
+	assert_int_equal(atomic_load(&s->switcher.wanted), 1);
+}
+
+static void no_more_run_than_there_are_slots(void **state)
+{
+	static const struct answer script[] = {{"|" JSON("2", "{}"), KEEP},
+					       {"|" JSON("2", "{}"), KEEP},
+					       {"|" JSON("2", "{}"), KEEP}};
+	struct site *s = *state;
+	int fds[3];
+
+	load(s, script);
+	for (int i = 0; i < 3; i++) {
+		fds[i] = chat(s, "{\"model\":\"tiny\"}");
+		settle(s, 1, i);
+	}
+	assert_true(fake_wait(&s->fake->got));
+	/* hold_limit is 2 */
+	expect_json(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 429 ", "2 requests wait already",
+		    NULL, "busy");
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(atomic_load(&s->fake->asked), i + 1);
+		(void)sem_post(&s->fake->go);
+		expect(fds[i], "HTTP/1.1 200 ", "{}");
+		if (i < 2) /* the next one has come through */
+			assert_true(fake_wait(&s->fake->got));
+	}
+	settle(s, 0, 0);
+}
+
+static void a_client_that_leaves_in_line_frees_its_place(void **state)
+{
+	struct site *s = *state;
+	int fd;
+
+	s->switcher.hold = true;
+	for (int half = 0; half < 2; half++) {
+		fd = chat(s, "{\"model\":\"tiny\"}");
+		settle(s, 0, 1);
+		assert_int_equal(half ? shutdown(fd, SHUT_WR) : close(fd), 0);
+		settle(s, 0, 0);
+		if (half)
+			close(fd);
+	}
+}
+
+static void a_client_that_leaves_in_prefill_ends_it(void **state)
+{
+	static const struct answer script[] = {{"", HANG}, {EVENTS "b\r\ndata: {1}\n\n\r\n", HANG}};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct site *s = *state;
+	int fd;
+
+	load(s, script);
+	fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
+	assert_true(fake_wait(&s->fake->got));
+	close(fd);
+	assert_true(fake_wait(&s->fake->left));
+	settle(s, 0, 0);
+
+	fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
+	read_until(fd, "{1}", &b); /* between two tokens */
+	close(fd);
+	assert_true(fake_wait(&s->fake->left));
+	settle(s, 0, 0);
+}
+
+static void a_cut_ends_streams_with_an_error(void **state)
+{
+	static const struct answer script[] = {{EVENTS "b\r\ndata: {1}\n\n\r\n", HANG}, {"", HANG}};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct site *s = *state;
+	int fd;
+
+	load(s, script);
+	fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
+	read_until(fd, "{1}", &b);
+	route_cut(s->route);
+	read_until(fd, "data: [DONE]\n\n", &b);
+	assert_non_null(strstr(b.data, "was switched or unloaded by force"));
+	close(fd);
+	assert_true(fake_wait(&s->fake->left));
+
+	fd = chat(s, "{\"model\":\"tiny\"}");
+	assert_true(fake_wait(&s->fake->got) && fake_wait(&s->fake->got));
+	route_cut(s->route);
+	expect_json(fd, "HTTP/1.1 503 ", "by force", NULL, "unavailable");
+}
+
+static void a_stream_that_waits_gets_comments_then_its_answer(void **state)
+{
+	static const struct answer script[] = {
+		{EVENTS "b\r\ndata: {1}\n\n\r\n0\r\n\r\n", KEEP},
+		{"HTTP/1.1 400 Bad\r\nContent-Length: 14\r\n\r\n{\"error\":\n\"x\"}", KEEP},
+	};
+	struct site *s = *state;
+
+	gateway_set_tick(s->gateway, 1);
+	load(s, script);
+	s->switcher.worker = &s->worker;
+	for (int i = 0; i < 2; i++) {
+		CLEANUP(buf_done) struct buf b = {0};
+		int fd;
+
+		route_hold(s->route);
+		fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
+		read_until(fd, ": waiting\n\n", &b);
+		assert_memory_equal(b.data, "HTTP/1.1 200 ", 13);
+		assert_non_null(strstr(b.data, "Content-Type: text/event-stream\r\n"));
+		route_open(s->route, &s->worker);
+		if (i == 0)
+			read_until(fd, "data: {1}\n\n", &b);
+		else /* headers are out: the worker's refusal is an event */
+			read_until(fd, "data: {\"error\": \"x\"}\n\ndata: [DONE]\n\n", &b);
+		read_until(fd, "\r\n0\r\n\r\n", &b);
+		close(fd);
+		settle(s, 0, 0);
+	}
+}
+
+static void a_stream_whose_load_fails_ends_with_an_error_event(void **state)
+{
+	CLEANUP(buf_done) struct buf b = {0};
+	struct site *s = *state;
+	struct err why = {0};
+	int fd;
+
+	gateway_set_tick(s->gateway, 1);
+	s->switcher.hold = true;
+	fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
+	read_until(fd, ": waiting\n\n", &b);
+	err_set(&why, ERR_WORKER, "no memory for 'tiny'");
+	route_close(s->route, &why);
+	read_until(fd, "data: {\"error\":{\"message\":\"no memory for 'tiny'", &b);
+	read_until(fd, "data: [DONE]\n\n", &b);
+	close(fd);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_whole_answer_passes_as_it_is),
+		CASE(a_stream_comes_event_by_event),
+		CASE(a_long_answer_goes_out_whole),
+		CASE(id_slot_does_not_reach_the_worker),
+		CASE(bad_requests_are_refused_in_openais_format),
+		CASE(only_its_own_paths_are_the_gateways),
+		CASE(a_model_that_cannot_load_says_why_and_when),
+		CASE(a_worker_that_breaks_is_502),
+		CASE(a_stream_that_breaks_ends_with_an_error_event),
+		CASE(a_model_that_is_not_loaded_is_loaded),
+		CASE(a_request_held_by_an_unload_loads_the_model_again),
+		CASE(no_more_run_than_there_are_slots),
+		CASE(a_client_that_leaves_in_line_frees_its_place),
+		CASE(a_client_that_leaves_in_prefill_ends_it),
+		CASE(a_cut_ends_streams_with_an_error),
+		CASE(a_stream_that_waits_gets_comments_then_its_answer),
+		CASE(a_stream_whose_load_fails_ends_with_an_error_event),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
