@@ -51,7 +51,6 @@ static int open_regular(const char *path, struct err *e)
 {
 	CLEANUP(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st = {0};
-	int ret = fd;
 
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		(void)err_sys(e, errno, "open '%s'", path);
@@ -61,8 +60,7 @@ static int open_regular(const char *path, struct err *e)
 		(void)err_set(e, ERR_INVALID, "'%s' is not a regular file", path);
 		return -1;
 	}
-	fd = -1;
-	return ret;
+	return steal_fd(&fd);
 }
 
 bool fs_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_len, struct err *e)

@@ -57,8 +57,7 @@ bool fs_lock(const char *path, enum fs_lock_mode mode, int *ret_fd, struct err *
 		}
 		if (is_current(fd, path)) {
 			write_pid(fd);
-			*ret_fd = fd;
-			fd = -1;
+			*ret_fd = steal_fd(&fd);
 			return true;
 		}
 	}

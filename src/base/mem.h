@@ -33,3 +33,12 @@ char *mem_vprintf(const char *fmt, va_list args) __attribute__((format(printf, 1
 
 void free_p(void *p);  /* CLEANUP(free) for any pointer */
 void close_p(int *fd); /* CLEANUP(close) */
+
+/* STEAL for a descriptor: -1 stays behind. */
+static inline int steal_fd(int *fd)
+{
+	int stolen = *fd;
+
+	*fd = -1;
+	return stolen;
+}

@@ -61,7 +61,7 @@ static void a_message_too_long_is_cut_between_characters(void **state)
 	struct err e = {0};
 
 	for (size_t i = 0; i + 3 < sizeof(text); i += 3)
-		memcpy(text + i, "€", 3); /* three bytes each: 511 is not a multiple */
+		(void)stpcpy(text + i, "€"); /* three bytes each: 511 is not a multiple */
 	(void)err_set(&e, ERR_SYSTEM, "%s", text);
 	assert_int_equal(strlen(e.msg), 510);
 	(void)err_wrap(&e, "%s", "ab");
