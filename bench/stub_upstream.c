@@ -31,7 +31,8 @@
 
 static const char completion[] =
 	"{\"choices\":[{\"finish_reason\":\"stop\",\"index\":0,\"message\":{\"role\":\"assistant\","
-	"\"content\":\"Paris is the capital of France.\"}}],\"created\":1760000000,\"model\":\"stub\","
+	"\"content\":\"Paris is the capital of "
+	"France.\"}}],\"created\":1760000000,\"model\":\"stub\","
 	"\"system_fingerprint\":\"b0-stub\",\"object\":\"chat.completion\",\"usage\":{"
 	"\"completion_tokens\":8,\"prompt_tokens\":31,\"total_tokens\":39},\"id\":\"chatcmpl-"
 	"0123456789abcdefghijklmnopqrstuv\",\"content\":\" Paris\",\"timings\":{\"prompt_n\":31,"
@@ -165,8 +166,10 @@ static void respond(struct stub *s, struct peer *p, const char *body, size_t len
 	else if (memcmp(p->buffer, "GET /props", 10) == 0)
 		answer(p, "200 OK", "{\"total_slots\":512,\"model_alias\":\"stub\"}");
 	else if (memcmp(p->buffer, "POST ", 5) != 0)
-		answer(p, "404 Not Found", "{\"error\":{\"code\":404,\"message\":\"no such path\"}}");
-	else if (memmem(body, len, "\"stream\":true", 13) || memmem(body, len, "\"stream\": true", 14))
+		answer(p, "404 Not Found",
+		       "{\"error\":{\"code\":404,\"message\":\"no such path\"}}");
+	else if (memmem(body, len, "\"stream\":true", 13) ||
+		 memmem(body, len, "\"stream\": true", 14))
 		start_stream(s, p);
 	else
 		answer(p, "200 OK", completion);
