@@ -12,12 +12,13 @@
 
 struct gguf {
 	char *architecture;     /* general.architecture */
-	char *name;             /* general.name, NULL: none */
+	char *kind;             /* general.type: "model", "adapter", "mmproj" …; NULL: not said */
+	char *name;             /* general.name as printable UTF-8, NULL: none */
 	char *quantization;     /* from general.file_type, else the most common tensor type */
 	int64_t parameters;     /* elements of all tensors */
 	int64_t context_length; /* <arch>.context_length, 0: unknown */
 	int64_t block_count;
-	int64_t embedding_length, head_count, head_count_kv;
+	int64_t embedding_length, head_count, head_count_kv; /* the largest, where layers differ */
 	bool has_chat_template;
 	bool is_embedding; /* a pooling type, or an encoder architecture */
 	bool is_rerank;
