@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static void reserve(struct buf *b, size_t len)
 	if (__builtin_add_overflow(b->len, len, &need) || __builtin_add_overflow(need, 1, &need))
 		abort();
 	while (cap < need)
-		cap = cap > need / 2 ? need : cap * 2;
+		cap = cap > SIZE_MAX / 2 ? need : cap * 2;
 	if (cap == b->cap)
 		return;
 	b->data = mem_grow(b->data, cap, 1);
