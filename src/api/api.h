@@ -23,6 +23,7 @@ struct api_settings {       /* borrowed until api_free */
 	const char *const *allowed_hosts; /* NULL-ended, may be NULL */
 	const char *const *allowed_origins;
 	const char *models_dir; /* for pulls */
+	const char *envs_dir;   /* to show where an environment lies; NULL: not shown */
 	struct db *db;
 	struct store *store;
 	struct engine *engine;

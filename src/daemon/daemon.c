@@ -25,6 +25,7 @@ struct daemon {
 	char *api_key;
 	char *self;
 	char *models_dir;
+	char *envs_dir;
 	struct strv worker_env, hosts, origins;
 	struct db *db;
 	struct store *store;
@@ -100,6 +101,7 @@ static bool open_folders(struct daemon *d, struct err *e)
 			return err_hint(e, "choose a folder that you may write with --state-dir");
 	}
 	d->models_dir = fs_join(d->config->state_dir, "models");
+	d->envs_dir = fs_join(d->config->state_dir, "envs");
 	return true;
 }
 
@@ -111,7 +113,6 @@ static bool open_state(struct daemon *d, struct err *e)
 	CLEANUP(free)
 	char *store = c->store_dir ? mem_dup(c->store_dir) : fs_join(c->state_dir, "store");
 	CLEANUP(free) char *cache = fs_join(c->state_dir, "cache");
-	CLEANUP(free) char *envs_dir = fs_join(c->state_dir, "envs");
 	CLEANUP(free) char *data = data_dir();
 	struct engine_settings es = {.data_dir = data,
 				     .source = c->engine_source,
@@ -126,7 +127,7 @@ static bool open_state(struct daemon *d, struct err *e)
 	struct envs_settings ns = {.db = d->db,
 				   .store = d->store,
 				   .engine = d->engine,
-				   .envs_dir = envs_dir,
+				   .envs_dir = d->envs_dir,
 				   .cache_dir = cache,
 				   .worker_env = strv_items(&d->worker_env),
 				   .self = d->self};
@@ -169,6 +170,7 @@ static bool open_api(struct daemon *d, struct err *e)
 		.allowed_hosts = strv_items(&d->hosts),
 		.allowed_origins = strv_items(&d->origins),
 		.models_dir = d->models_dir,
+		.envs_dir = d->envs_dir,
 		.db = d->db,
 		.store = d->store,
 		.engine = d->engine,
@@ -233,6 +235,7 @@ static void take_down(struct daemon *d)
 	free(d->api_key);
 	free(d->self);
 	free(d->models_dir);
+	free(d->envs_dir);
 	close_p(&d->signals);
 	close_p(&d->lock);
 }

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be built and run on this machine, and what is missing. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/handlers.h"
+#include "backend/hardware.h"
+
+static json_t *item_json(const struct toolkit_item *item)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "name", answer_text(item->name));
+	json_object_set_new(j, "found", answer_text(item->found));
+	json_object_set_new(j, "needed", answer_text(item->needed));
+	json_object_set_new(j, "packages", answer_text(item->packages));
+	json_object_set_new(j, "ok", json_boolean(item->ok));
+	json_object_set_new(j, "at_run_time", json_boolean(item->at_run_time));
+	return j;
+}
+
+/* The command that installs all that is missing; null: nothing is. */
+static json_t *install_json(const struct toolkit *tk)
+{
+	CLEANUP(buf_done) struct buf packages = {0};
+	char command[1024];
+
+	for (int i = 0; i < tk->count; i++)
+		if (!tk->items[i].ok && tk->items[i].packages[0])
+			buf_printf(&packages, "%s%s", packages.len ? " " : "",
+				   tk->items[i].packages);
+	if (!packages.len)
+		return json_null();
+	distro_install_command(distro_here(), packages.data, command, sizeof(command));
+	return answer_text(command);
+}
+
+static json_t *toolkit_json(const struct backend *b, const struct toolkit *tk)
+{
+	json_t *items = json_array(), *j = json_object();
+
+	for (int i = 0; i < tk->count; i++)
+		json_array_append_new(items, item_json(&tk->items[i]));
+	json_object_set_new(j, "backend", answer_text(b->name));
+	json_object_set_new(j, "can_build", json_boolean(tk->can_build));
+	json_object_set_new(j, "can_run", json_boolean(tk->can_run));
+	json_object_set_new(j, "why_not", answer_text(tk->why_not));
+	json_object_set_new(j, "compiler", answer_text(tk->compiler));
+	json_object_set_new(j, "install", install_json(tk));
+	json_object_set_new(j, "items", items);
+	return j;
+}
+
+/* What the backend and every build need. */
+static void check(struct api *a, const struct backend *b, struct toolkit *tk)
+{
+	struct err missing = {0}; /* the toolkit says it in items too */
+
+	if (!envs_toolkit(a->s.envs, b, tk, &missing) && tk->count == 0)
+		b->check(tk);
+}
+
+bool toolkit_check(struct call *c, struct err *e)
+{
+	const struct backend *b = NULL;
+	struct toolkit tk = {0};
+
+	if (!backend_require(c->match.part, &b, e))
+		return false;
+	check(c->api, b, &tk);
+	call_set(c, "toolkit", toolkit_json(b, &tk));
+	return true;
+}
+
+static json_t *backend_json(struct api *a, const struct backend *b)
+{
+	json_t *j = json_object();
+	struct toolkit tk = {0};
+
+	check(a, b, &tk);
+	json_object_set_new(j, "name", answer_text(b->name));
+	json_object_set_new(j, "title", answer_text(b->title));
+	json_object_set_new(j, "aliases", answer_text(b->aliases));
+	json_object_set_new(j, "can_build", json_boolean(tk.can_build));
+	json_object_set_new(j, "can_run", json_boolean(tk.can_run));
+	json_object_set_new(j, "why_not", answer_text(tk.why_not));
+	json_object_set_new(j, "toolkit", toolkit_json(b, &tk));
+	return j;
+}
+
+/* --- devices ------------------------------------------------------------ */
+
+/* A ready environment of the backend, to ask its devices; NULL: none yet. Caller frees. */
+static char *ready_env(struct api *a, const struct backend *b)
+{
+	struct err ignored = {0};
+	struct db_env *envs = NULL;
+	size_t count = 0;
+	char *name = NULL;
+
+	if (!db_env_list(a->s.db, &envs, &count, &ignored))
+		return NULL;
+	for (size_t i = 0; i < count && !name; i++)
+		if (strcmp(envs[i].backend, b->name) == 0 && strcmp(envs[i].state, "ready") == 0)
+			name = mem_dup(envs[i].name);
+	db_envs_free(envs, count);
+	return name;
+}
+
+static json_t *device_json(const struct backend *b, const struct env_device *d)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "backend", answer_text(b->name));
+	json_object_set_new(j, "device", answer_text(d->name));
+	json_object_set_new(j, "name", answer_text(d->title));
+	json_object_set_new(j, "memory_bytes", json_integer(d->total_bytes));
+	json_object_set_new(j, "memory_free_bytes", json_integer(d->free_bytes));
+	return j;
+}
+
+/* Devices as a verified module sees them; *ret_why: null, or why there are none. */
+static json_t *devices_json(struct api *a, const struct backend *b, json_t **ret_why)
+{
+	CLEANUP(free) char *env = b->device_prefix ? ready_env(a, b) : NULL;
+	struct env_device *devices = NULL;
+	struct err why = {0};
+	size_t count = 0;
+	json_t *list = json_array();
+
+	*ret_why = json_null();
+	if (!b->device_prefix)
+		return list;
+	if (!env)
+		*ret_why = answer_text("no ready environment of this backend: its module lists "
+				       "the devices");
+	else if (!envs_devices(a->s.envs, env, &devices, &count, &why))
+		*ret_why = answer_text(why.msg);
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, device_json(b, &devices[i]));
+	free(devices);
+	return list;
+}
+
+/* --- lists -------------------------------------------------------------- */
+
+static json_t *find_out(struct api *a)
+{
+	json_t *list = json_array();
+
+	for (const struct backend *const *b = backend_all(); *b; b++) {
+		json_t *j = backend_json(a, *b), *why;
+
+		json_object_set_new(j, "devices", devices_json(a, *b, &why));
+		json_object_set_new(j, "devices_why_not", why);
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+/* The checks run programs and take seconds: asked once, and again by refresh. */
+static bool answer_backends(struct call *c, bool refresh)
+{
+	struct api *a = c->api;
+
+	pthread_mutex_lock(&a->backends_lock);
+	if (refresh || !a->backends) {
+		json_decref(a->backends);
+		a->backends = find_out(a);
+	}
+	call_set(c, "backends", json_deep_copy(a->backends));
+	pthread_mutex_unlock(&a->backends_lock);
+	return true;
+}
+
+bool backends_get(struct call *c, struct err *e)
+{
+	return answer_backends(c, false);
+}
+
+bool backends_refresh(struct call *c, struct err *e)
+{
+	return answer_backends(c, true);
+}
+
+bool hardware_detect(struct call *c, struct err *e)
+{
+	json_t *cpu = json_object(), *memory = json_object(), *gpus = json_array();
+	json_t *why_not = json_object();
+	struct hardware hw = {0};
+
+	hardware_read(&hw);
+	json_object_set_new(cpu, "name", answer_text(hw.cpu_name));
+	json_object_set_new(cpu, "cores", json_integer(hw.cores));
+	json_object_set_new(cpu, "avx2", json_boolean(hw.avx2));
+	json_object_set_new(cpu, "avx512", json_boolean(hw.avx512));
+	json_object_set_new(memory, "total_bytes", json_integer(hw.memory_bytes));
+	json_object_set_new(memory, "free_bytes", json_integer(hw.memory_free_bytes));
+	for (const struct backend *const *b = backend_all(); *b; b++) {
+		json_t *why, *list = devices_json(c->api, *b, &why);
+
+		json_array_extend(gpus, list);
+		json_decref(list);
+		if (json_is_null(why))
+			json_decref(why);
+		else
+			json_object_set_new(why_not, (*b)->name, why);
+	}
+	call_set(c, "cpu", cpu);
+	call_set(c, "memory", memory);
+	call_set(c, "gpus", gpus);
+	call_set(c, "gpus_why_not", why_not);
+	return true;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the models are: lists, one, its worker; and what of them can be changed without a task. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/handlers.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "model/option.h"
+
+/* --- JSON --------------------------------------------------------------- */
+
+static json_t *worker_json(const struct model_live *live)
+{
+	const struct worker *w = live->worker;
+	json_t *j;
+
+	if (!w)
+		return json_null();
+	j = json_object();
+	json_object_set_new(j, "pid", json_integer(worker_pid(w)));
+	json_object_set_new(j, "state", answer_text(worker_state_name(worker_state(w))));
+	json_object_set_new(j, "backend", answer_text(worker_backend(w)));
+	json_object_set_new(j, "environment", answer_text(worker_environment(w)));
+	json_object_set_new(j, "device", answer_text(worker_device(w)));
+	json_object_set_new(j, "started", answer_time(worker_started(w)));
+	json_object_set_new(j, "memory_bytes", json_integer(worker_memory_bytes(w)));
+	json_object_set_new(j, "slots", json_integer(worker_slots(w)));
+	json_object_set_new(j, "requests", json_integer(live->requests.running));
+	json_object_set_new(j, "waiting", json_integer(live->requests.waiting));
+	return j;
+}
+
+static json_t *facts_json(const struct db_model *m)
+{
+	json_t *options = answer_stored(m->options);
+	json_t *j = json_object();
+
+	json_object_set_new(j, "id", answer_text(m->id));
+	json_object_set_new(j, "path", answer_text(m->path));
+	json_object_set_new(j, "size_bytes", json_integer(m->size_bytes));
+	if (m->sha256)
+		json_object_set_new(j, "sha256", answer_text(m->sha256));
+	json_object_set_new(j, "name", answer_text(m->name));
+	json_object_set_new(j, "architecture", answer_text(m->architecture));
+	json_object_set_new(j, "quantization", answer_text(m->quantization));
+	json_object_set_new(j, "parameters", json_integer(m->parameters));
+	json_object_set_new(j, "context_length", json_integer(m->context_length));
+	json_object_set_new(j, "mode", answer_text(m->mode));
+	json_object_set_new(j, "gpu_backend", answer_text(m->backend));
+	json_object_set_new(j, "environment", answer_text(m->environment));
+	json_object_set_new(j, "runtime", answer_text(m->runtime));
+	json_object_set_new(j, "pulled", json_boolean(m->pulled));
+	json_object_set_new(j, "created", answer_time(m->created));
+	json_object_set_new(j, "options", json_is_object(options) ? options : json_object());
+	return j;
+}
+
+static json_t *with_live(const struct db_model *m, const struct model_live *live)
+{
+	json_t *j = facts_json(m);
+
+	json_object_set_new(j, "state", answer_text(model_state_name(live->state)));
+	if (live->reason[0])
+		json_object_set_new(j, "reason", answer_text(live->reason));
+	if (live->task[0])
+		json_object_set_new(j, "task_id", answer_text(live->task));
+	json_object_set_new(j, "worker", worker_json(live));
+	return j;
+}
+
+json_t *model_json(struct api *a, const struct db_model *m)
+{
+	struct model_live live = {0};
+	json_t *j;
+
+	switcher_live(a->s.switcher, m->id, &live);
+	j = with_live(m, &live);
+	model_live_done(&live);
+	return j;
+}
+
+json_t *models_json(struct api *a, bool loaded_only, struct err *e)
+{
+	struct db_model *models = NULL;
+	size_t count = 0;
+	json_t *list;
+
+	if (!db_model_list(a->s.db, &models, &count, e))
+		return NULL;
+	list = json_array();
+	for (size_t i = 0; i < count; i++) {
+		struct model_live live = {0};
+
+		switcher_live(a->s.switcher, models[i].id, &live);
+		if (live.worker || !loaded_only)
+			json_array_append_new(list, with_live(&models[i], &live));
+		model_live_done(&live);
+	}
+	db_models_free(models, count);
+	return list;
+}
+
+/* --- finding ------------------------------------------------------------ */
+
+void model_ensure(struct api *a, const char *id)
+{
+	if (!routes_find(a->s.routes, id))
+		switcher_model_added(a->s.switcher, id);
+}
+
+bool model_require(struct api *a, const char *id, struct db_model *ret, struct err *e)
+{
+	if (!db_model_get(a->s.db, id, ret, e))
+		return err_hint(e, "GET /llm/api/models lists the models");
+	model_ensure(a, id);
+	return true;
+}
+
+/* Adds the model as it is now to the answer. */
+static bool answer_model(struct call *c, const char *id, struct err *e)
+{
+	struct db_model m = {0};
+
+	if (!model_require(c->api, id, &m, e))
+		return false;
+	call_set(c, "model", model_json(c->api, &m));
+	db_model_done(&m);
+	return true;
+}
+
+bool models_get(struct call *c, struct err *e)
+{
+	return answer_model(c, c->match.part, e);
+}
+
+static bool answer_models(struct call *c, bool loaded_only, struct err *e)
+{
+	json_t *list = models_json(c->api, loaded_only, e);
+
+	if (!list)
+		return false;
+	call_set(c, "models", list);
+	return true;
+}
+
+bool models_list(struct call *c, struct err *e)
+{
+	return answer_models(c, false, e);
+}
+
+bool models_loaded(struct call *c, struct err *e)
+{
+	return answer_models(c, true, e);
+}
+
+bool models_health(struct call *c, struct err *e)
+{
+	struct model_live live = {0};
+	struct db_model m = {0};
+
+	if (!model_require(c->api, c->match.part, &m, e))
+		return false;
+	switcher_live(c->api->s.switcher, m.id, &live);
+	call_set(c, "id", answer_text(m.id));
+	call_set(c, "state", answer_text(model_state_name(live.state)));
+	call_set(c, "healthy",
+		 json_boolean(live.worker && worker_state(live.worker) == WORKER_RUNNING));
+	call_set(c, "reason", answer_text(live.reason));
+	call_set(c, "worker", worker_json(&live));
+	call_set(c, "device", live.worker ? answer_text(worker_device(live.worker)) : json_null());
+	call_set(c, "memory_bytes",
+		 json_integer(live.worker ? worker_memory_bytes(live.worker) : 0));
+	call_set(c, "requests_in_flight", json_integer(live.requests.running));
+	call_set(c, "requests_waiting", json_integer(live.requests.waiting));
+	call_set(c, "requests_total", json_integer((json_int_t)live.requests.total));
+	call_set(c, "tokens_per_second", json_null()); /* nobody measures it yet */
+	model_live_done(&live);
+	db_model_done(&m);
+	return true;
+}
+
+bool models_log(struct call *c, struct err *e)
+{
+	CLEANUP(free) char *path = NULL;
+	struct db_model m = {0};
+
+	if (!model_require(c->api, c->match.part, &m, e))
+		return false;
+	path = supervisor_log_path(c->api->s.supervisor, m.id);
+	db_model_done(&m);
+	call_set_text(c, "text/plain; charset=utf-8", fs_tail(path, 256 << 10));
+	return true;
+}
+
+/* --- changing ----------------------------------------------------------- */
+
+bool model_merge_options(struct api *a, const char *id, const json_t *changes, char **ret_old,
+			 struct err *e)
+{
+	CLEANUP(free) char *merged = NULL;
+	struct db_model m = {0};
+	bool ok;
+
+	pthread_mutex_lock(&a->options_lock);
+	ok = db_model_get(a->s.db, id, &m, e) && option_merge(m.options, changes, &merged, NULL, e);
+	if (ok && (!m.options || strcmp(m.options, merged) != 0))
+		ok = db_model_set_options(a->s.db, id, merged, e);
+	pthread_mutex_unlock(&a->options_lock);
+	if (ok && ret_old)
+		*ret_old = STEAL(m.options);
+	db_model_done(&m);
+	return ok;
+}
+
+bool models_patch(struct call *c, struct err *e)
+{
+	json_t *later;
+	struct db_model m = {0};
+	const char *name;
+	json_t *value;
+
+	if (!model_require(c->api, c->match.part, &m, e))
+		return false;
+	db_model_done(&m);
+	if (!model_merge_options(c->api, c->match.part, c->body, NULL, e))
+		return false;
+	later = json_array();
+	json_object_foreach(c->body, name, value)
+		if (option_find(name)->reload)
+			json_array_append_new(later, json_string(name));
+	call_set(c, "needs_reload", later);
+	return answer_model(c, c->match.part, e);
+}
+
+/* The file may go: Shunt fetched it, it lies where Shunt puts what it fetches, no other model uses
+ * it. */
+static bool check_file_ours(struct api *a, const struct db_model *m, struct err *e)
+{
+	CLEANUP(free) char *folder = fs_real(a->s.models_dir);
+	CLEANUP(free) char *file = fs_real(m->path);
+	struct db_model *all = NULL;
+	size_t count = 0, len = folder ? strlen(folder) : 0;
+	bool ok = true;
+
+	if (!m->pulled ||
+	    (file && (!folder || strncmp(file, folder, len) != 0 || file[len] != '/'))) {
+		(void)err_set(e, ERR_CONFLICT, "the file of model '%s' was not fetched by Shunt",
+			      m->id);
+		return err_hint(e, "leave delete_file away, and remove '%.180s' yourself", m->path);
+	}
+	if (!db_model_list(a->s.db, &all, &count, e))
+		return false;
+	for (size_t i = 0; i < count && ok; i++)
+		if (strcmp(all[i].id, m->id) != 0 && strcmp(all[i].path, m->path) == 0)
+			ok = err_set(e, ERR_CONFLICT, "model '%s' uses the same file", all[i].id);
+	db_models_free(all, count);
+	return ok || err_hint(e, "leave delete_file away");
+}
+
+static bool forget(struct api *a, const struct db_model *m, struct err *e)
+{
+	if (!switcher_model_removed(a->s.switcher, m->id, e))
+		return false;
+	if (db_model_delete(a->s.db, m->id, e))
+		return true;
+	switcher_model_added(a->s.switcher, m->id);
+	return false;
+}
+
+bool models_delete(struct call *c, struct err *e)
+{
+	bool delete_file = false, ok;
+	struct db_model m = {0};
+
+	if (!call_query_bool(c, "delete_file", false, &delete_file, e) ||
+	    !model_require(c->api, c->match.part, &m, e))
+		return false;
+	ok = (!delete_file || check_file_ours(c->api, &m, e)) && forget(c->api, &m, e);
+	if (ok && delete_file && unlink(m.path) < 0 && errno != ENOENT)
+		ok = err_sys(e, errno, "model '%s' is forgotten, but removing '%s'", m.id, m.path);
+	if (ok) {
+		log_info("model forgotten model=%s file_removed=%d", m.id, delete_file);
+		call_set(c, "id", answer_text(m.id));
+		call_set(c, "file_deleted", json_boolean(delete_file));
+	}
+	db_model_done(&m);
+	return ok;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/call.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/handlers.h"
+#include "base/log.h"
+#include "model/catalog.h"
+#include "model/option.h"
+
+#define MANAGEMENT_BODY (1 << 20)
+#define GATEWAY_BODY (64 << 20)
+#define ALL_BODIES (512LL << 20) /* in memory at once */
+#define IDLE_S 75                /* between requests, and for a client that reads nothing */
+
+/* --- headers ------------------------------------------------------------ */
+
+static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *name,
+				   const char *value)
+{
+	struct guard_facts *f = arg;
+	const struct {
+		const char *name;
+		const char **value;
+	} known[] = {
+		{"Host", &f->host},
+		{"Origin", &f->origin},
+		{"Sec-Fetch-Site", &f->fetch_site},
+		{"Content-Type", &f->content_type},
+		{"Authorization", &f->authorization},
+		{"X-Api-Key", &f->api_key},
+		{"Access-Control-Request-Method", &f->preflight},
+	};
+
+	if (!value)
+		value = "";
+	if (strcasecmp(name, "Host") == 0)
+		f->host_count++;
+	if (strcasecmp(name, "Transfer-Encoding") == 0 ||
+	    (strcasecmp(name, "Content-Length") == 0 && strcmp(value, "0") != 0))
+		f->has_body = true;
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (strcasecmp(name, known[i].name) == 0)
+			*known[i].value = value;
+	return MHD_YES;
+}
+
+static int64_t declared_length(const struct call *c)
+{
+	const char *text = MHD_lookup_connection_value(c->conn, MHD_HEADER_KIND,
+						       MHD_HTTP_HEADER_CONTENT_LENGTH);
+	char *end = NULL;
+	long long length;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	length = strtoll(text, &end, 10);
+	return errno || *end || length < 0 ? INT64_MAX : length;
+}
+
+size_t call_body_limit(const struct call *c)
+{
+	return c->gateway ? GATEWAY_BODY : MANAGEMENT_BODY;
+}
+
+/* The row and the part of its path, before the body is read. */
+static bool find_row(struct call *c, struct err *e)
+{
+	const char *part;
+
+	if (!endpoint_find(endpoint_table, c->method, c->path, &c->match, e)) {
+		c->allowed_status = c->match.allow.len ? MHD_HTTP_METHOD_NOT_ALLOWED : 0;
+		return false;
+	}
+	part = c->match.part;
+	if (!part || strcmp(c->match.part_name, "id") != 0 || catalog_id_valid(part))
+		return true;
+	(void)err_set(e, ERR_INVALID, "'%.60s'%s is not a model id", part,
+		      strlen(part) > 60 ? "…" : "");
+	return err_hint(e, "1 to 200 of A-Z a-z 0-9 . _ : @ + -, the first a letter or digit; "
+			   "'loaded' is reserved");
+}
+
+static bool check(struct call *c, struct err *e)
+{
+	struct guard_facts f = {.method = c->method};
+	int64_t length = declared_length(c);
+
+	MHD_get_connection_values(c->conn, MHD_HEADER_KIND, take_header, &f);
+	if (!guard_check(&c->from->guard, &f, e))
+		return false;
+	c->preflight = guard_is_preflight(&f);
+	c->origin = guard_origin_allowed(&c->from->guard, f.origin) ? f.origin : NULL;
+	if (atomic_load(&c->api->stopping))
+		return err_set(e, ERR_UNAVAILABLE, "the daemon is stopping");
+	if (length > (int64_t)call_body_limit(c))
+		return err_set(e, ERR_TOO_LARGE, "the body has %lld bytes, at most %zu are taken",
+			       (long long)length, call_body_limit(c));
+	if (length + atomic_load(&c->api->body_bytes) > ALL_BODIES) {
+		(void)err_set(e, ERR_BUSY, "too many large requests at once");
+		return err_hint(e, "try again in a moment");
+	}
+	return c->gateway || c->preflight || find_row(c, e);
+}
+
+void call_check(struct call *c)
+{
+	c->gateway = gateway_owns(c->path);
+	if (!check(c, &c->refused))
+		log_debug("request refused method=%s path=%s reason=\"%s\"", c->method, c->path,
+			  c->refused.msg);
+}
+
+/* --- what handlers ask -------------------------------------------------- */
+
+bool call_sleep(struct call *c, int ms)
+{
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	if (atomic_load(&c->api->stopping))
+		return true;
+	return poll(&p, 1, ms) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
+}
+
+bool call_gone(void *call)
+{
+	return call_sleep(call, 0);
+}
+
+char *call_query(const struct call *c, const char *name)
+{
+	const char *value = MHD_lookup_connection_value(c->conn, MHD_GET_ARGUMENT_KIND, name);
+
+	return value ? percent_decode(value, strlen(value)) : NULL;
+}
+
+bool call_query_bool(const struct call *c, const char *name, bool fallback, bool *ret,
+		     struct err *e)
+{
+	CLEANUP(free) char *value = call_query(c, name);
+
+	if (!value)
+		*ret = fallback;
+	else if (strcmp(value, "true") == 0 || strcmp(value, "1") == 0)
+		*ret = true;
+	else if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
+		*ret = false;
+	else
+		return err_set(e, ERR_INVALID, "?%s=%.40s: must be true or false", name, value);
+	return true;
+}
+
+bool call_query_int(const struct call *c, const char *name, int64_t fallback, int64_t max,
+		    int64_t *ret, struct err *e)
+{
+	CLEANUP(free) char *value = call_query(c, name);
+	char *end = NULL;
+	long long number;
+
+	*ret = fallback;
+	if (!value)
+		return true;
+	errno = 0;
+	number = strtoll(value, &end, 10);
+	if (errno || end == value || *end || number < 0 || number > max)
+		return err_set(e, ERR_INVALID, "?%s=%.40s: must be a number from 0 to %lld", name,
+			       value, (long long)max);
+	*ret = number;
+	return true;
+}
+
+const char *call_text(const struct call *c, const char *name)
+{
+	return json_string_value(json_object_get(c->body, name));
+}
+
+bool call_bool(const struct call *c, const char *name, bool fallback)
+{
+	const json_t *value = json_object_get(c->body, name);
+
+	return value ? json_is_true(value) : fallback;
+}
+
+void call_set(struct call *c, const char *name, json_t *value)
+{
+	json_object_set_new(c->reply, name, value);
+}
+
+void call_set_text(struct call *c, const char *type, char *text)
+{
+	c->response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	MHD_add_response_header(c->response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+}
+
+/* --- the answer --------------------------------------------------------- */
+
+static void add_headers(struct call *c, struct MHD_Response *r)
+{
+	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+	if (!c->origin)
+		return;
+	MHD_add_response_header(r, "Access-Control-Allow-Origin", c->origin);
+	MHD_add_response_header(r, MHD_HTTP_HEADER_VARY, "Origin");
+}
+
+static enum MHD_Result queue(struct call *c, unsigned status, struct MHD_Response *r)
+{
+	enum MHD_Result result = MHD_queue_response(c->conn, status, r);
+
+	MHD_destroy_response(r);
+	return result;
+}
+
+static struct MHD_Response *json_response(const json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT);
+	struct MHD_Response *r;
+
+	r = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	return r;
+}
+
+static struct MHD_Response *error_response(const struct err *e)
+{
+	CLEANUP(json_decref) json_t *answer = json_object();
+
+	json_object_set_new(answer, "success", json_false());
+	json_object_set_new(answer, "error", answer_error(err_name(e->kind), e->msg, e->hint));
+	return json_response(answer);
+}
+
+enum MHD_Result call_refuse(struct call *c)
+{
+	const struct err *e = &c->refused;
+	bool openai = c->gateway || strncmp(c->path, "/v1/", 4) == 0;
+	struct MHD_Response *r = openai ? gateway_error(e) : error_response(e);
+	int status = c->allowed_status ? c->allowed_status : err_http_status(e->kind);
+
+	if (status >= MHD_HTTP_INTERNAL_SERVER_ERROR && e->kind != ERR_NOT_SUPPORTED &&
+	    e->kind != ERR_UNAVAILABLE)
+		log_error("request failed method=%s path=%s reason=\"%s\"", c->method, c->path,
+			  e->msg);
+	if (status == MHD_HTTP_TOO_MANY_REQUESTS || status == MHD_HTTP_SERVICE_UNAVAILABLE)
+		MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "2");
+	if (c->match.allow.len)
+		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, c->match.allow.data);
+	if (status == MHD_HTTP_UNAUTHORIZED)
+		MHD_add_response_header(r, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+	add_headers(c, r);
+	return queue(c, (unsigned)status, r);
+}
+
+static enum MHD_Result answer_preflight(struct call *c)
+{
+	struct MHD_Response *r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+
+	MHD_add_response_header(r, "Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE");
+	MHD_add_response_header(r, "Access-Control-Allow-Headers",
+				"Authorization, Content-Type, Last-Event-ID, X-Api-Key");
+	MHD_add_response_header(r, "Access-Control-Allow-Private-Network", "true");
+	MHD_add_response_header(r, "Access-Control-Max-Age", "600");
+	add_headers(c, r);
+	return queue(c, MHD_HTTP_NO_CONTENT, r);
+}
+
+static bool is_option(const char *name)
+{
+	return option_find(name) != NULL;
+}
+
+static bool handle(struct call *c, struct err *e)
+{
+	bool get = strcmp(c->match.row->method, "GET") == 0;
+
+	if (c->match.row->handle == not_supported) /* whatever its body holds */
+		return not_supported(c, e);
+	if (get)
+		c->body = json_object();
+	else if (!body_parse(c->in.data, c->in.len, &c->body, e) ||
+		 !body_check(c->match.row, c->body, is_option, e))
+		return false;
+	c->reply = json_object();
+	call_set(c, "success", json_true());
+	if (!c->match.row->handle(c, e))
+		return false;
+	if (!get)
+		tasks_touch(c->api->s.tasks);
+	return true;
+}
+
+static enum MHD_Result answer_json(struct call *c)
+{
+	struct MHD_Response *r;
+
+	if (!handle(c, &c->refused)) {
+		if (c->response)
+			MHD_destroy_response(STEAL(c->response));
+		return call_refuse(c);
+	}
+	r = c->response ? STEAL(c->response) : json_response(c->reply);
+	add_headers(c, r);
+	return queue(c, c->status ? (unsigned)c->status : MHD_HTTP_OK, r);
+}
+
+enum MHD_Result call_answer(struct call *c)
+{
+	enum MHD_Result result;
+
+	if (c->refused.kind != ERR_NONE)
+		return call_refuse(c);
+	if (c->preflight)
+		return answer_preflight(c);
+	/* Handlers may take longer than a connection may idle; the gateway's streams too. */
+	MHD_set_connection_option(c->conn, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
+	if (c->gateway)
+		return gateway_handle(c->api->s.gateway, c->conn, c->fd, c->method, c->path,
+				      c->in.data ? c->in.data : "", c->in.len);
+	result = answer_json(c);
+	MHD_set_connection_option(c->conn, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_S);
+	return result;
+}

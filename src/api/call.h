@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * One HTTP request, from its headers to its answer, in its connection's thread. Handlers read
+ * straight from top to bottom and may block; those that wait ask call_gone().
+ */
+
+#include <jansson.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "api/answer.h"
+#include "api/api.h"
+#include "api/endpoint.h"
+#include "api/guard.h"
+
+struct pulls;
+
+struct listener {
+	struct api *api;
+	struct MHD_Daemon *daemon;
+	struct guard guard;
+	int fd; /* listening socket, −1: none */
+};
+
+struct api {
+	struct api_settings s;
+	struct listener tcp, local;
+	int port;
+	char *socket_path; /* ours to remove; NULL: none */
+	int64_t started;   /* wall ms */
+	atomic_bool stopping;
+	atomic_llong body_bytes;       /* bodies in memory, of all requests */
+	pthread_mutex_t options_lock;  /* one change of stored options at a time */
+	pthread_mutex_t backends_lock; /* guards backends */
+	json_t *backends;              /* what the toolkit checks found; NULL: not asked yet */
+	struct pulls *pulls;
+};
+
+struct call {
+	struct api *api;
+	struct listener *from;
+	struct MHD_Connection *conn;
+	int fd;
+	const char *method, *path; /* path as sent, without query; borrowed */
+	const char *origin;        /* of a page that may read the answer; NULL: none */
+	bool gateway;              /* the path is the gateway's */
+	bool preflight;
+	struct err refused; /* why it is not handled; the body is read and dropped */
+	struct buf in;      /* the body */
+	size_t received;
+
+	/* for handlers */
+	struct match match;
+	json_t *body;                  /* an object, checked against the endpoint's fields */
+	json_t *reply;                 /* the handler adds to it */
+	int status;                    /* 0: 200 */
+	struct MHD_Response *response; /* in place of reply, ready to queue */
+	int allowed_status;            /* 405 in place of the error's own; 0 */
+};
+
+/* Headers are there: checks them, sets c->refused. */
+void call_check(struct call *c);
+/* The whole request is there: handles it and queues the answer. */
+enum MHD_Result call_answer(struct call *c);
+/* Queues the error that refused it. */
+enum MHD_Result call_refuse(struct call *c);
+/* Nobody waits for the answer any more: the client left, or the daemon stops. Takes a struct call
+ * *. */
+bool call_gone(void *call);
+/* As call_gone, but sleeps up to ms until that happens. */
+bool call_sleep(struct call *c, int ms);
+size_t call_body_limit(const struct call *c);
+
+/* Value of ?name=, decoded; NULL: absent. Caller frees. */
+char *call_query(const struct call *c, const char *name);
+/* ?name=true|false (1|0); absent: fallback. */
+MUST_CHECK bool call_query_bool(const struct call *c, const char *name, bool fallback, bool *ret,
+				struct err *e);
+/* ?name=N, 0 … max. */
+MUST_CHECK bool call_query_int(const struct call *c, const char *name, int64_t fallback,
+			       int64_t max, int64_t *ret, struct err *e);
+/* Fields of the body; absent: NULL, fallback. */
+const char *call_text(const struct call *c, const char *name);
+bool call_bool(const struct call *c, const char *name, bool fallback);
+/* Adds to the answer; takes value over. */
+void call_set(struct call *c, const char *name, json_t *value);
+/* A text answer; takes the string over. */
+void call_set_text(struct call *c, const char *type, char *text);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * One row a request that we answer: method, path with a {part}, what its body may hold, who
+ * handles it. Here is how a row is found and a body is checked; the table is in endpoints.c. Any
+ * thread.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+struct call;
+
+enum { FIELD_TEXT = 1, FIELD_BOOL = 2 };
+struct field {
+	const char *name; /* NULL ends the list */
+	unsigned types;   /* FIELD_…, any of them */
+	bool required;
+};
+
+struct endpoint {
+	const char *method; /* NULL ends the table; GET answers HEAD too */
+	const char *path;   /* "/tasks/{task}/cancel": the part's name says how it is checked */
+	bool (*handle)(struct call *c, struct err *e);
+	const struct field *fields; /* NULL: no body fields */
+	bool options;               /* a body may also hold model options */
+};
+
+struct match {
+	const struct endpoint *row;
+	char *part; /* decoded {part}, NULL: the path has none */
+	char part_name[16];
+	struct buf allow; /* methods of this path, when none fits: "GET, POST" */
+};
+void match_done(struct match *m);
+static inline void match_done_p(struct match *m)
+{
+	match_done(m);
+}
+
+/* The first row that fits. ERR_INVALID for a bad percent escape, ERR_NOT_FOUND for a path without
+ * rows, ERR_INVALID with `allow` filled for a method that the path has not (405). */
+MUST_CHECK bool endpoint_find(const struct endpoint *table, const char *method, const char *path,
+			      struct match *ret, struct err *e);
+/* %41 → A. NULL: a bad escape, or a NUL. Caller frees. */
+char *percent_decode(const char *text, size_t len);
+
+/* Parses a body: one JSON object, at most 64 levels deep, no name twice. Nothing is {}. */
+MUST_CHECK bool body_parse(const char *text, size_t len, json_t **ret, struct err *e);
+/* Types, required and unknown fields of an endpoint. */
+MUST_CHECK bool body_check(const struct endpoint *row, const json_t *body,
+			   bool (*is_option)(const char *name), struct err *e);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the rows of endpoints.c point to, by noun, and the JSON of each noun. */
+
+#include "api/call.h"
+
+extern const struct endpoint endpoint_table[];
+
+typedef bool handler(struct call *c, struct err *e);
+
+/* api_models.c, openai_models.c */
+handler models_list, models_loaded, models_get, models_patch, models_delete, models_health,
+	models_log, models_openai, models_openai_one;
+json_t *model_json(struct api *a, const struct db_model *m);
+json_t *models_json(struct api *a, bool loaded_only, struct err *e); /* NULL: failed */
+/* The row, known to the switcher (a pull may have just ended). */
+MUST_CHECK bool model_require(struct api *a, const char *id, struct db_model *ret, struct err *e);
+/* A model row appeared: route and live state for it, once. */
+void model_ensure(struct api *a, const char *id);
+/* Merges options into a model's row; *ret_old (may be NULL): the text before, caller frees. */
+MUST_CHECK bool model_merge_options(struct api *a, const char *id, const json_t *changes,
+				    char **ret_old, struct err *e);
+
+/* model_add.c; pulls.c goes on when a pull is done */
+handler models_add;
+bool pulls_follow(struct api *a, const char *task, const char *backend, const json_t *options,
+		  struct err *e);
+void pulls_free(struct pulls *p);
+
+/* model_change.c */
+handler model_switch_backend, model_load, model_unload, model_create_environment;
+
+/* api_environments.c */
+handler model_environment_status, model_delete_environment, environments_list, environments_get,
+	environments_delete, environments_gc;
+
+/* api_tasks.c */
+handler tasks_get_list, tasks_get_one, tasks_get_log, tasks_post_cancel;
+json_t *task_json(struct api *a, const struct db_task *t, bool with_log);
+json_t *tasks_json(struct api *a, const char *state, const char *model, int limit, struct err *e);
+MUST_CHECK bool task_require(const char *id, struct err *e);
+
+/* api_events.c */
+handler events_all, events_task;
+
+/* api_backends.c */
+handler backends_get, backends_refresh, toolkit_check, hardware_detect;
+
+/* system.c */
+handler system_health, system_version, system_metrics, not_supported;

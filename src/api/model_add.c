@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST /llm/api/models: a file that is here, or a name to fetch. */
+
+#include <string.h>
+
+#include "api/handlers.h"
+#include "base/log.h"
+#include "model/catalog.h"
+#include "model/option.h"
+
+/* What of the body are options of the model. */
+static json_t *options_of(const struct call *c)
+{
+	static const char *const ours[] = {"path", "pull", "id", "gpu_backend"};
+	json_t *options = json_copy(c->body);
+
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		(void)json_object_del(options, ours[i]);
+	return options;
+}
+
+/* All that can be refused, before anything changes. */
+static bool check(const struct call *c, const json_t *options, const char *id, char **ret_options,
+		  struct err *e)
+{
+	const char *name = call_text(c, "gpu_backend");
+	const struct backend *b = NULL;
+	struct toolkit tk = {0};
+
+	if (id && !catalog_id_valid(id)) {
+		(void)err_set(e, ERR_INVALID, "'%.60s' is not a model id", id);
+		return err_hint(e, "1 to 200 of A-Z a-z 0-9 . _ : @ + -, the first a letter or "
+				   "digit; 'loaded' is reserved");
+	}
+	if (!option_merge("{}", options, ret_options, NULL, e) ||
+	    (name && !backend_require(name, &b, e)))
+		return false;
+	return !b || (id && envs_ready(c->api->s.envs, id, b, NULL)) ||
+	       envs_toolkit(c->api->s.envs, b, &tk, e);
+}
+
+static bool add_path(struct call *c, const char *path, const char *id, const char *options,
+		     struct err *e)
+{
+	const char *backend = call_text(c, "gpu_backend");
+	struct switch_answer answer = {0};
+	struct db_model m = {0};
+	bool ok = true;
+
+	if (path[0] != '/') {
+		(void)err_set(e, ERR_INVALID, "path '%.200s' is not absolute", path);
+		return err_hint(e, "write it from the root: /home/…/model.gguf");
+	}
+	if (!catalog_add(c->api->s.db, path, id, options, false, &m, e))
+		return false;
+	switcher_model_added(c->api->s.switcher, m.id);
+	log_info("model added model=%s path=\"%s\"", m.id, m.path);
+	if (backend) {
+		ok = switch_backend(c->api->s.switcher, m.id, backend, RELOAD_NO, false, &answer,
+				    e);
+		if (ok) {
+			call_set(c, "task_id", answer_text(answer.task));
+			call_set(c, "environment", answer_text(answer.environment));
+			free(answer.environment);
+		} else {
+			(void)err_wrap(e, "model '%s' is added, but", m.id);
+		}
+	}
+	if (ok) {
+		struct db_model now = {0};
+
+		ok = model_require(c->api, m.id, &now, e);
+		if (ok)
+			call_set(c, "model", model_json(c->api, &now));
+		db_model_done(&now);
+	}
+	db_model_done(&m);
+	c->status = MHD_HTTP_CREATED;
+	return ok;
+}
+
+static bool pull(struct call *c, const char *name, const char *id, const json_t *options,
+		 struct err *e)
+{
+	const struct api_settings *s = &c->api->s;
+	char task[TASK_ID_SIZE] = "";
+
+	if (!catalog_pull_known(name, e) ||
+	    !catalog_pull(s->tasks, s->db, s->models_dir, name, id, task, e) ||
+	    !pulls_follow(c->api, task, call_text(c, "gpu_backend"), options, e))
+		return false;
+	call_set(c, "task_id", answer_text(task));
+	c->status = MHD_HTTP_ACCEPTED;
+	return true;
+}
+
+bool models_add(struct call *c, struct err *e)
+{
+	const char *path = call_text(c, "path"), *name = call_text(c, "pull");
+	CLEANUP(json_decref) json_t *options = options_of(c);
+	CLEANUP(free) char *from_path = NULL;
+	CLEANUP(free) char *text = NULL;
+	const char *id = call_text(c, "id");
+
+	if (!path == !name) {
+		(void)err_set(e, ERR_INVALID,
+			      path ? "both 'path' and 'pull' are given"
+				   : "neither 'path' nor 'pull' is given");
+		return err_hint(e, "\"path\": \"/home/…/model.gguf\" for a file that is here, "
+				   "\"pull\": \"smollm2\" to fetch one");
+	}
+	if (path && !id)
+		id = from_path = catalog_id_from_path(path);
+	if (!check(c, options, id, &text, e))
+		return false;
+	return path ? add_path(c, path, id, text, e) : pull(c, name, id, options, e);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Changes of a model that take time: switch-backend, load, unload, create-environment. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/handlers.h"
+#include "base/log.h"
+
+#define WAIT_MS (24 * 3600 * 1000)
+
+static bool read_reload(const struct call *c, enum reload *ret, struct err *e)
+{
+	const json_t *value = json_object_get(c->body, "reload");
+
+	*ret = RELOAD_AUTO;
+	if (json_is_boolean(value))
+		*ret = json_is_true(value) ? RELOAD_YES : RELOAD_NO;
+	else if (value && strcmp(json_string_value(value), "auto") != 0)
+		return err_set(e, ERR_INVALID, "field 'reload' must be \"auto\", true or false");
+	return true;
+}
+
+/* 404 before anything else is looked at. */
+static bool require(struct call *c, struct err *e)
+{
+	struct db_model m = {0};
+	bool ok = model_require(c->api, c->match.part, &m, e);
+
+	db_model_done(&m);
+	return ok;
+}
+
+static void answer_task(struct call *c, struct switch_answer *answer)
+{
+	call_set(c, "task_id", answer_text(answer->task));
+	call_set(c, "instant_switch", json_boolean(answer->instant));
+	call_set(c, "message", answer_text(answer->message));
+	call_set(c, "environment", answer_text(answer->environment));
+	free(STEAL(answer->environment));
+	c->status = MHD_HTTP_ACCEPTED;
+}
+
+bool model_switch_backend(struct call *c, struct err *e)
+{
+	const char *id = c->match.part, *backend = call_text(c, "gpu_backend");
+	struct switch_answer answer = {0};
+	enum reload reload;
+
+	if (!require(c, e) || !read_reload(c, &reload, e) ||
+	    !switch_backend(c->api->s.switcher, id, backend, reload, call_bool(c, "force", false),
+			    &answer, e))
+		return false;
+	log_info("switch asked model=%s backend=%s task=%s instant=%d", id, backend, answer.task,
+		 answer.instant);
+	answer_task(c, &answer);
+	return true;
+}
+
+bool model_create_environment(struct call *c, struct err *e)
+{
+	struct switch_answer answer = {0};
+
+	if (!require(c, e) || !switch_create_environment(c->api->s.switcher, c->match.part,
+							 call_text(c, "gpu_backend"), &answer, e))
+		return false;
+	answer_task(c, &answer);
+	return true;
+}
+
+/* A finished task's error as our own. */
+static bool outcome(const struct call *c, const struct db_task *t, struct err *e)
+{
+	if (strcmp(t->state, "succeeded") == 0)
+		return true;
+	if (!t->error_message) {
+		(void)err_set(e, ERR_UNAVAILABLE, "task %s is %s", t->id, t->state);
+		return err_hint(e, "GET /tasks/%s tells how it goes on", t->id);
+	}
+	(void)err_set(e, t->error_type ? err_kind_from_name(t->error_type) : ERR_SYSTEM, "%s",
+		      t->error_message);
+	if (t->error_hint && t->error_hint[0])
+		return err_hint(e, "%s", t->error_hint);
+	return err_hint(e, "GET /tasks/%s/log has the whole log", t->id);
+}
+
+static bool wait_for(struct call *c, const char *task, struct err *e)
+{
+	struct db_task t = {0};
+	bool ok = tasks_wait(c->api->s.tasks, task, WAIT_MS, call_gone, c, &t, e) &&
+		  outcome(c, &t, e);
+
+	db_task_done(&t);
+	return ok && models_get(c, e);
+}
+
+bool model_load(struct call *c, struct err *e)
+{
+	CLEANUP(free) char *old = NULL;
+	char task[TASK_ID_SIZE] = "";
+	struct err ignored = {0};
+	bool wait = true;
+
+	if (!call_query_bool(c, "wait", true, &wait, e) || !require(c, e) ||
+	    !model_merge_options(c->api, c->match.part, c->body, &old, e))
+		return false;
+	if (!switch_load(c->api->s.switcher, c->match.part, task, e)) {
+		/* What was refused changes nothing. */
+		if (old && json_object_size(c->body) &&
+		    !db_model_set_options(c->api->s.db, c->match.part, old, &ignored))
+			log_warn("options kept model=%s reason=\"%s\", continuing", c->match.part,
+				 ignored.msg);
+		return false;
+	}
+	call_set(c, "task_id", answer_text(task));
+	if (wait)
+		return wait_for(c, task, e);
+	c->status = MHD_HTTP_ACCEPTED;
+	return true;
+}
+
+bool model_unload(struct call *c, struct err *e)
+{
+	return require(c, e) &&
+	       switch_unload(c->api->s.switcher, c->match.part, call_bool(c, "force", false), e) &&
+	       models_get(c, e);
+}
