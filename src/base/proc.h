@@ -2,9 +2,11 @@
 #pragma once
 
 /*
- * Child processes: argv arrays, never a shell; own process group; nothing inherited but what is
- * named. A child's PR_SET_PDEATHSIG fires when the *thread* that spawned it ends: spawn from a
- * thread that waits for the child, or from main.
+ * Child processes: argv arrays, never a shell; each leads a session and a process group of its
+ * own, so that it can be ended with all its descendants (ninja gives each of its own children a
+ * group, but not a session); nothing inherited but what is named. A child's PR_SET_PDEATHSIG fires
+ * when the *thread* that spawned it ends: spawn from a thread that waits for the child, or from
+ * main.
  */
 
 #include <stdbool.h>
@@ -30,15 +32,16 @@ struct proc_spec {
 	bool idle;              /* SCHED_IDLE and idle I/O */
 };
 
+/* ERR_NOT_FOUND: no such program; ERR_SYSTEM: it or its cwd could not be used. */
 MUST_CHECK bool proc_spawn(const struct proc_spec *spec, struct proc *ret_proc, struct err *e);
 /* Waits at most timeout_ms (−1: for ever). True: it has ended, *ret_status as from waitpid, proc
  * emptied. */
 bool proc_wait(struct proc *p, int timeout_ms, int *ret_status);
-/* Signals the process group, if the process is still ours (pid + start time). */
+/* Signals the whole session, if the process is still ours (pid + start time). */
 void proc_signal(const struct proc *p, int signal);
-/* SIGTERM to the group, SIGKILL after grace_ms, reaps. Also when the leader is gone but group
- * members live. */
-void proc_stop(struct proc *p, int grace_ms);
+/* SIGTERM to all, SIGKILL after grace_ms to who is left, reaps, empties p. Also when the leader has
+ * ended but others live. Returns the leader's status as from waitpid, 0 when it is not known. */
+int proc_stop(struct proc *p, int grace_ms);
 /* True when that pid runs and was started then. */
 bool proc_alive(pid_t pid, uint64_t start_time);
 uint64_t proc_start_time(pid_t pid);  /* 0: no such process */
@@ -52,7 +55,8 @@ const char *proc_status_text(int status, char *buf, size_t size);
 struct strv;
 void proc_clean_env(struct strv *ret_env);
 
-/* Runs a program to its end, its stdout and stderr line by line to on_line. */
+/* Runs a program to its end, its stdout and stderr line by line to on_line. What it leaves behind
+ * may write for a second more, then it is killed. */
 struct proc_run {
 	const char *const *argv;
 	const char *const *env; /* as proc_spec */

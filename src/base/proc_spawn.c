@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting a program. Other threads may hold any lock at the fork, so all that the child needs is
+ * made before it, and the child makes only async-signal-safe calls. A pipe that the exec closes
+ * tells the parent whether there was one.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/ioprio.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/proc.h"
+
+enum step { STEP_FDS, STEP_CWD, STEP_EXEC };
+
+/* What the child writes when it did not get to be the program. */
+struct report {
+	enum step step;
+	int errnum;
+};
+
+/* Made before the fork. */
+struct plan {
+	const struct proc_spec *spec;
+	const char *path;
+	const char *const *env;
+	int fds[4]; /* for 0, 1, 2, and the pipe for the report */
+	pid_t parent;
+	char oom_score_adj[16];
+};
+
+/* --- in the child ------------------------------------------------------- */
+
+static _Noreturn void give_up(int fd, enum step step)
+{
+	const struct report r = {step, errno};
+
+	(void)!write(fd, &r, sizeof(r));
+	_exit(127);
+}
+
+static void keep_no_other_fds(void)
+{
+	if (syscall(SYS_close_range, 3U, UINT_MAX, 1U << 2 /* CLOSE_RANGE_CLOEXEC */) == 0)
+		return;
+	for (int fd = 3; fd < 4096; fd++) /* Linux before 5.11, or a container that forbids it */
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* The sources may be 0 to 2 themselves: first all out of the way, then into place. */
+static int place_fds(const struct plan *plan)
+{
+	int up[4];
+
+	for (int i = 3; i >= 0; i--) {
+		up[i] = fcntl(plan->fds[i], F_DUPFD_CLOEXEC, 3);
+		if (up[i] < 0)
+			give_up(i == 3 ? plan->fds[3] : up[3], STEP_FDS);
+	}
+	for (int i = 0; i < 3; i++) {
+		if (dup2(up[i], i) < 0)
+			give_up(up[3], STEP_FDS);
+	}
+	keep_no_other_fds();
+	return up[3];
+}
+
+static void reset_signals(void)
+{
+	const struct sigaction standard = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int i = 1; i < NSIG; i++)
+		(void)sigaction(i, &standard, NULL); /* not for KILL, STOP and libc's own */
+	(void)sigemptyset(&none);
+	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+static void take_a_back_seat(void)
+{
+	const struct sched_param param = {0};
+
+	(void)syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &param);
+	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+		      IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+}
+
+static void set_oom_score(const char *text)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)!write(fd, text, strlen(text));
+		(void)close(fd);
+	}
+}
+
+static _Noreturn void be_child(const struct plan *plan)
+{
+	const struct proc_spec *spec = plan->spec;
+	int report = place_fds(plan);
+
+	(void)setsid();
+	if (spec->death_signal) {
+		(void)prctl(PR_SET_PDEATHSIG, spec->death_signal);
+		if (getppid() != plan->parent) /* died before the line above */
+			_exit(127);
+	}
+	if (spec->oom_score_adj)
+		set_oom_score(plan->oom_score_adj);
+	if (spec->idle)
+		take_a_back_seat();
+	if (spec->cwd && chdir(spec->cwd) < 0)
+		give_up(report, STEP_CWD);
+	reset_signals();
+	execve(plan->path, (char *const *)spec->argv, (char *const *)plan->env);
+	give_up(report, STEP_EXEC);
+}
+
+/* --- in the parent ------------------------------------------------------ */
+
+static bool find_program(const char *name, char **ret_path, struct err *e)
+{
+	*ret_path = strchr(name, '/') ? mem_dup(name) : fs_which(name);
+	if (*ret_path)
+		return true;
+	(void)err_set(e, ERR_NOT_FOUND, "program '%s' was not found in PATH", name);
+	return err_hint(e, "install '%s', or add its folder to PATH", name);
+}
+
+/* Every signal waits while a second process runs our handlers' code. */
+static pid_t fork_quietly(const struct plan *plan, int *ret_errnum)
+{
+	sigset_t all, before;
+	pid_t pid;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid == 0)
+		be_child(plan);
+	*ret_errnum = errno;
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+static bool explain(const struct plan *plan, const struct report *r, struct err *e)
+{
+	if (r->step == STEP_FDS)
+		return err_sys(e, r->errnum, "start '%s': file descriptors", plan->path);
+	if (r->step == STEP_CWD)
+		return err_sys(e, r->errnum, "start '%s': enter '%s'", plan->path, plan->spec->cwd);
+	if (r->errnum == ENOENT && access(plan->path, F_OK) == 0) {
+		(void)err_set(e, ERR_SYSTEM, "start '%s': its interpreter or loader is missing",
+			      plan->path);
+		return err_hint(e, "was it built for another system? 'file %s' tells", plan->path);
+	}
+	if (r->errnum == ENOENT || r->errnum == ENOTDIR)
+		return err_set(e, ERR_NOT_FOUND, "program '%s' does not exist", plan->path);
+	return err_sys(e, r->errnum, "start '%s'", plan->path);
+}
+
+/* Waits for the exec. True: it happened. */
+static bool executed(const struct plan *plan, int from_child, pid_t pid, struct err *e)
+{
+	struct report r;
+	ssize_t n;
+
+	do {
+		n = read(from_child, &r, sizeof(r));
+	} while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return true;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (n != sizeof(r))
+		return err_set(e, ERR_SYSTEM, "start '%s': no report from the child", plan->path);
+	return explain(plan, &r, e);
+}
+
+static bool fork_and_exec(struct plan *plan, struct proc *ret_proc, struct err *e)
+{
+	int ends[2], errnum = 0;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "start '%s': pipe", plan->path);
+	CLEANUP(close) int from_child = ends[0];
+	plan->fds[3] = ends[1];
+	plan->parent = getpid();
+	pid_t pid = fork_quietly(plan, &errnum);
+	(void)close(ends[1]);
+	if (pid < 0)
+		return err_sys(e, errnum, "start '%s': fork", plan->path);
+	if (!executed(plan, from_child, pid, e))
+		return false;
+	*ret_proc = (struct proc){
+		.pid = pid,
+		.pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
+		.start_time = proc_start_time(pid),
+	};
+	return true;
+}
+
+bool proc_spawn(const struct proc_spec *spec, struct proc *ret_proc, struct err *e)
+{
+	CLEANUP(free) char *path = NULL;
+	CLEANUP(strv_done) struct strv clean = {0};
+	CLEANUP(close) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct plan plan = {.spec = spec, .env = spec->env};
+
+	if (null < 0)
+		return err_sys(e, errno, "open '/dev/null'");
+	if (!find_program(spec->argv[0], &path, e))
+		return false;
+	if (!plan.env) {
+		proc_clean_env(&clean);
+		plan.env = strv_items(&clean);
+	}
+	plan.path = path;
+	plan.fds[0] = spec->in < 0 ? null : spec->in;
+	plan.fds[1] = spec->out < 0 ? null : spec->out;
+	plan.fds[2] = spec->err < 0 ? null : spec->err;
+	(void)snprintf(plan.oom_score_adj, sizeof(plan.oom_score_adj), "%d", spec->oom_score_adj);
+	return fork_and_exec(&plan, ret_proc, e);
+}
