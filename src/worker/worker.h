@@ -54,6 +54,9 @@ void supervisor_free(struct supervisor *sv);
  * once, before run. */
 void supervisor_on_crash(struct supervisor *sv, void (*fn)(void *arg, struct worker *w), void *arg);
 
+/* For tests: how long a start may do nothing, instead of 120 s. Before the first start. */
+void supervisor_set_quiet_ms(struct supervisor *sv, int64_t quiet_ms);
+
 /* Starts and waits until it answers /health, reports the device it was given, or has failed.
  * progress: 0 … 1 of the load, may be NULL. cancelled may be NULL. A start that makes no progress
  * (no load percentage, no CPU time, no output) for 120 s is killed. *ret holds a reference for the

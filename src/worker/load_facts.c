@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/load_facts.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char message[] = "cmd_child_to_router:state:";
+
+static bool number(const char *text, double max, double *ret)
+{
+	char *end = NULL;
+	double value;
+
+	errno = 0;
+	value = strtod(text, &end);
+	if (end == text || errno != 0 || !isfinite(value) || value < 0 || value > max)
+		return false;
+	*ret = value;
+	return true;
+}
+
+/* The stages are loaded one after the other: which one this is, and how many there are. */
+static void stage(const char *line, double *ret_index, double *ret_count)
+{
+	const char *at = strstr(line, "\"stages\":[");
+	const char *current = strstr(line, "\"current\":\"");
+	const char *end = at ? strchr(at, ']') : NULL;
+	double count = 0;
+
+	*ret_index = 0;
+	*ret_count = 1;
+	if (!end || !current)
+		return;
+	current += strlen("\"current\":\"");
+	for (at = strchr(at, '[') + 1; at < end && *at == '"'; count++) {
+		const char *name = at + 1;
+		size_t len = strcspn(name, "\"");
+
+		if (strncmp(name, current, len) == 0 && current[len] == '"')
+			*ret_index = count;
+		at = name + len + (name[len] == '"');
+		at += *at == ',';
+	}
+	if (count > 0)
+		*ret_count = count;
+}
+
+static void progress(struct load_facts *f, const char *line)
+{
+	const char *at = strstr(line, "\"value\":");
+	double value, index, count;
+
+	if (!at || !number(at + strlen("\"value\":"), 1.0, &value))
+		return;
+	stage(line, &index, &count);
+	value = (index + value) / count;
+	if (value > f->fraction)
+		f->fraction = value;
+}
+
+static void add_device(struct load_facts *f, const char *name)
+{
+	size_t used = strlen(f->devices);
+	size_t len = strcspn(name, " ");
+
+	if (len == 0 || used + len + 2 > sizeof(f->devices))
+		return;
+	memcpy(f->devices + used, name, len);
+	memcpy(f->devices + used + len, " ", 2);
+}
+
+/* "load_tensors:      Vulkan0 model buffer size =    92.10 MiB". CPU_Mapped, CUDA_Host: host
+ * memory. */
+static void add_buffer(struct load_facts *f, const char *line, const char *size)
+{
+	const char *name = size;
+	size_t len;
+	double mib;
+
+	while (name > line && name[-1] != ':')
+		name--;
+	name += strspn(name, " ");
+	len = strcspn(name, " ");
+	if (name >= size || strncmp(name, "CPU", 3) == 0 ||
+	    (len >= 5 && strncmp(name + len - 5, "_Host", 5) == 0))
+		return;
+	if (number(size + strlen(" buffer size ="), 1e9, &mib))
+		f->device_bytes += (int64_t)(mib * 1048576.0);
+}
+
+bool load_facts_line(struct load_facts *f, const char *line)
+{
+	const char *at;
+
+	if (strncmp(line, message, sizeof(message) - 1) == 0) {
+		if (strstr(line, "\"state\":\"loading\""))
+			progress(f, line);
+		else if (strstr(line, "\"state\":\"ready\""))
+			f->ready = true;
+		return true;
+	}
+	/* What it logs later may quote anything. */
+	if (f->ready)
+		return false;
+	if ((at = strstr(line, ": using device ")))
+		add_device(f, at + strlen(": using device "));
+	else if ((at = strstr(line, " buffer size =")))
+		add_buffer(f, line, at);
+	return false;
+}
+
+bool load_facts_uses(const struct load_facts *f, const char *device)
+{
+	size_t len = strlen(device);
+	const char *at = f->devices;
+
+	while (*at) {
+		size_t word = strcspn(at, " ");
+
+		if (word == len && strncmp(at, device, len) == 0)
+			return true;
+		at += word + 1;
+	}
+	return false;
+}

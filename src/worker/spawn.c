@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "worker/worker_priv.h"
+
+/* When memory runs out the kernel takes a worker, not the daemon or the user's session. */
+#define WORKER_OOM_SCORE 500
+
+/* A fresh folder for every start, empty, because llama.cpp looks for backend modules in its working
+ * directory; and a fresh socket name, so that no kept connection can mistake one start for another.
+ */
+static bool make_folder(struct worker *w, struct err *e)
+{
+	CLEANUP(free) char *folder = mem_printf("%s/w-XXXXXX", w->sv->run_dir);
+
+	if (!mkdtemp(folder))
+		return err_sys(e, errno, "make a folder for a worker in '%s'", w->sv->run_dir);
+	w->folder = STEAL(folder);
+	w->pid_file = orphan_pid_file(w->folder);
+	w->socket_name = mem_printf("%s.sock", strrchr(w->folder, '-') + 1);
+	w->folder_fd = open(w->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return w->folder_fd >= 0 || err_sys(e, errno, "open '%s'", w->folder);
+}
+
+/* A path longer than a socket address may be goes through our descriptor of the folder. */
+static void name_socket(struct worker *w)
+{
+	w->socket = mem_printf("%s/%s", w->folder, w->socket_name);
+	if (strlen(w->socket) < sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return;
+	free(w->socket);
+	w->socket = mem_printf("/proc/self/fd/%d/%s", w->folder_fd, w->socket_name);
+}
+
+/* -lv 4 makes it name the devices it uses and the memory it takes there; it logs no prompts. */
+static void make_args(const struct worker *w, struct strv *ret)
+{
+	const char *fixed[] = {w->program, "--host",      w->socket_name, "--alias", w->model_id,
+			       "--model",  w->model_path, "--device",     w->device, "-lv",
+			       "4"};
+
+	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
+		strv_add(ret, fixed[i]);
+	for (size_t i = 0; i < w->args.count; i++)
+		strv_add(ret, w->args.items[i]);
+}
+
+/* A socket, not a pipe, for its stdin: writing to one that nobody reads raises no signal. */
+static bool run(struct worker *w, int output, struct err *e)
+{
+	CLEANUP(strv_done) struct strv args = {0};
+	int ends[2];
+	bool ok;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(e, errno, "socketpair for the input of llama-server");
+	CLEANUP(close) int theirs = ends[1];
+	w->input = ends[0];
+	make_args(w, &args);
+	struct proc_spec spec = {.argv = strv_items(&args),
+				 .env = strv_items(&w->environ),
+				 .cwd = w->folder,
+				 .in = theirs,
+				 .out = output,
+				 .err = output,
+				 .death_signal = SIGKILL,
+				 .oom_score_adj = WORKER_OOM_SCORE};
+	ok = proc_spawn(&spec, &w->proc, e);
+	return ok && orphan_note(w->pid_file, &w->proc, e);
+}
+
+bool spawn_server(struct worker *w, struct err *e)
+{
+	CLEANUP(free) char *log = supervisor_log_path(w->sv, w->model_id);
+	CLEANUP(free) char *note = NULL;
+	CLEANUP(close) int output = -1;
+
+	if (!make_folder(w, e) || !output_open(&w->out, log, &output, e))
+		return false;
+	name_socket(w);
+	note = mem_printf("%s on %s (device %s), model %s", w->environment, w->backend, w->device,
+			  w->model_path);
+	output_note(&w->out, note);
+	if (!run(w, output, e)) {
+		proc_stop(&w->proc, 0);
+		return false;
+	}
+	pthread_mutex_lock(&w->lock);
+	w->started = clock_wall_ms();
+	pthread_mutex_unlock(&w->lock);
+	atomic_store(&w->pid, w->proc.pid);
+	log_info("worker started model=\"%s\" environment=%s device=%s pid=%d", w->model_id,
+		 w->environment, w->device, w->proc.pid);
+	return true;
+}
+
+void spawn_clean(struct worker *w)
+{
+	struct err e = {0};
+
+	atomic_store(&w->pid, 0);
+	output_done(&w->out);
+	close_p(&w->input);
+	w->input = -1;
+	if (w->pid_file)
+		(void)unlink(w->pid_file);
+	if (w->folder && !fs_remove_tree(w->folder, &e))
+		log_warn("worker folder left reason=\"%s\", continuing", e.msg);
+}

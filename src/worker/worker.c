@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "worker/death.h"
+#include "worker/worker_priv.h"
+
+#define WATCH_MS 500 /* how often a start is looked at */
+
+static void set_state(struct worker *w, enum worker_state state)
+{
+	pthread_mutex_lock(&w->lock);
+	atomic_store(&w->state, state);
+	w->over = w->over || state == WORKER_DOWN;
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* The first reason stays: what follows from our own killing is none. */
+static void judge(struct worker *w, const struct err *why)
+{
+	pthread_mutex_lock(&w->lock);
+	if (w->verdict.kind == ERR_NONE)
+		w->verdict = *why;
+	pthread_mutex_unlock(&w->lock);
+}
+
+void worker_refuse(struct worker *w, const struct err *why)
+{
+	judge(w, why);
+	spawn_clean(w);
+	set_state(w, WORKER_DOWN);
+}
+
+void worker_heard(struct worker *w)
+{
+	const struct load_facts *f = &w->out.facts;
+
+	atomic_store(&w->output_bytes, w->out.bytes);
+	atomic_store(&w->device_bytes, f->device_bytes);
+	pthread_mutex_lock(&w->lock);
+	if (f->fraction > w->fraction || f->ready != w->said_ready)
+		pthread_cond_broadcast(&w->changed);
+	w->fraction = f->fraction;
+	w->said_ready = f->ready;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Actions. */
+
+static void spawn(struct worker *w)
+{
+	struct err e = {0};
+
+	if (!spawn_server(w, &e)) {
+		(void)err_wrap(&e, "starting llama-server");
+		worker_refuse(w, &e);
+		return;
+	}
+	w->deadline_ms = clock_ms() + WATCH_MS;
+	set_state(w, WORKER_STARTING);
+}
+
+/* What ends it, harsher step by step. A stream that is open makes it deaf to all but the last; a
+ * SIGTERM before it is ready ends it at once. */
+static void exit_line(struct worker *w)
+{
+	static const char line[] = "cmd_router_to_child:exit\n";
+
+	(void)send(w->input, line, sizeof(line) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void terminate(struct worker *w)
+{
+	proc_signal(&w->proc, SIGTERM);
+}
+
+static void close_input(struct worker *w)
+{
+	(void)shutdown(w->input, SHUT_WR);
+}
+
+static void kill_now(struct worker *w)
+{
+	proc_signal(&w->proc, SIGKILL);
+}
+
+static const struct {
+	void (*act)(struct worker *w);
+	int then_wait_ms;
+} stop_steps[] = {{exit_line, 1200}, {terminate, 200}, {close_input, 200}, {kill_now, 1000}};
+
+enum { STOP_AT_ONCE = ARRAY_LEN(stop_steps) - 1 };
+
+/* The last step is repeated until it has gone: a driver may hold it for a while. */
+static void escalate(struct worker *w)
+{
+	int step = w->stop_step;
+
+	stop_steps[step].act(w);
+	w->deadline_ms = clock_ms() + stop_steps[step].then_wait_ms;
+	if (step < STOP_AT_ONCE)
+		w->stop_step++;
+}
+
+static void ask_to_stop(struct worker *w)
+{
+	if (atomic_load(&w->state) == WORKER_STARTING)
+		terminate(w);
+	w->stop_step = 0;
+	set_state(w, WORKER_STOPPING);
+	escalate(w);
+}
+
+static void kill_it(struct worker *w, const struct err *why)
+{
+	judge(w, why);
+	w->stop_step = STOP_AT_ONCE;
+	set_state(w, WORKER_STOPPING);
+	escalate(w);
+}
+
+/* A start is given up when it does nothing at all, however long it takes. */
+static void watch(struct worker *w)
+{
+	int64_t quiet = activity_quiet_ms(&w->activity, w->proc.pid, w->out.bytes);
+	struct err e = {0};
+
+	w->deadline_ms = clock_ms() + WATCH_MS;
+	if (quiet < w->sv->quiet_ms)
+		return;
+	(void)err_set(&e, ERR_WORKER,
+		      "it hung while loading: for %lld s no progress, no computing, no output",
+		      (long long)(quiet / 1000));
+	(void)err_hint(&e, "shunt logs %s", w->model_id);
+	kill_it(w, &e);
+}
+
+/* Each device it was given is in use, and without a GPU none is. */
+static bool right_devices(const struct worker *w, struct err *e)
+{
+	const struct load_facts *f = &w->out.facts;
+	CLEANUP(free) char *names = mem_dup(w->device);
+	char *rest = names;
+
+	if (!w->device_prefix && f->devices[0])
+		return err_set(e, ERR_WORKER, "it was to compute on the CPU but uses %s",
+			       f->devices);
+	for (char *name; w->device_prefix && (name = strsep(&rest, ","));)
+		if (strncmp(name, w->device_prefix, strlen(w->device_prefix)) != 0 ||
+		    !load_facts_uses(f, name)) {
+			(void)err_set(e, ERR_WORKER,
+				      "it does not compute on %s but on %s: refused, because it "
+				      "would be slow without a word",
+				      name, f->devices[0] ? f->devices : "the CPU");
+			return err_hint(e, "shunt doctor %s", w->backend);
+		}
+	return true;
+}
+
+static void announce(struct worker *w)
+{
+	struct err e = {0};
+
+	if (!right_devices(w, &e)) {
+		kill_it(w, &e);
+		return;
+	}
+	w->deadline_ms = 0;
+	set_state(w, WORKER_RUNNING);
+	log_info("worker ready model=\"%s\" environment=%s pid=%d", w->model_id, w->environment,
+		 w->proc.pid);
+}
+
+static void classify(struct worker *w)
+{
+	struct death d = {.status = w->status,
+			  .output = output_tail(&w->out),
+			  .model = w->model_id,
+			  .backend = w->backend,
+			  .device = w->device};
+	struct err why = {0};
+
+	death_explain(&d, &why);
+	judge(w, &why);
+}
+
+static void down(struct worker *w)
+{
+	w->deadline_ms = 0;
+	spawn_clean(w);
+	set_state(w, WORKER_DOWN);
+}
+
+static void gave_up(struct worker *w)
+{
+	classify(w);
+	down(w);
+}
+
+static void crashed(struct worker *w)
+{
+	int pid = w->proc.pid ? w->proc.pid : atomic_load(&w->pid);
+
+	classify(w);
+	log_error("worker died model=\"%s\" environment=%s pid=%d reason=\"%s\"", w->model_id,
+		  w->environment, pid, w->verdict.msg);
+	down(w);
+	if (w->sv->on_crash)
+		w->sv->on_crash(w->sv->on_crash_arg, w);
+}
+
+static void stopped(struct worker *w)
+{
+	struct err asked = {0};
+
+	(void)err_set(&asked, ERR_WORKER, "it was stopped");
+	judge(w, &asked);
+	log_info("worker stopped model=\"%s\" environment=%s pid=%d", w->model_id, w->environment,
+		 atomic_load(&w->pid));
+	down(w);
+}
+
+/* What a worker does about each event. An empty cell: nothing, on purpose. */
+typedef void action(struct worker *w);
+static action *const on[WORKER_DOWN + 1][EV_COUNT] = {
+	[WORKER_DOWN] = {[EV_START] = spawn},
+	[WORKER_STARTING] = {[EV_READY] = announce,
+			     [EV_STOP] = ask_to_stop,
+			     [EV_EXIT] = gave_up,
+			     [EV_TIMEOUT] = watch},
+	[WORKER_RUNNING] = {[EV_STOP] = ask_to_stop, [EV_EXIT] = crashed},
+	[WORKER_STOPPING] = {[EV_EXIT] = stopped, [EV_TIMEOUT] = escalate},
+};
+
+void worker_event(struct worker *w, enum worker_ask event)
+{
+	action *act = on[atomic_load(&w->state)][event];
+
+	if (act)
+		act(w);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/proc.h"
+#include "worker/worker_priv.h"
+
+const char *worker_state_name(enum worker_state s)
+{
+	static const char *const names[] = {[WORKER_STARTING] = "starting",
+					    [WORKER_RUNNING] = "running",
+					    [WORKER_STOPPING] = "stopping",
+					    [WORKER_DOWN] = "down"};
+
+	return names[s];
+}
+
+struct worker *worker_ref(struct worker *w)
+{
+	atomic_fetch_add(&w->refs, 1);
+	return w;
+}
+
+/* The supervisor holds a reference while the process lives, so the last one finds it gone. */
+void worker_unref(struct worker *w)
+{
+	if (!w || atomic_fetch_sub(&w->refs, 1) > 1)
+		return;
+	close_p(&w->folder_fd);
+	free(w->folder);
+	free(w->socket_name);
+	free(w->socket);
+	free(w->pid_file);
+	free(w->model_id);
+	free(w->model_path);
+	free(w->environment);
+	free(w->backend);
+	free(w->device);
+	free(w->device_prefix);
+	free(w->mode);
+	free(w->program);
+	strv_done(&w->args);
+	strv_done(&w->environ);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->changed);
+	free(w);
+}
+
+enum worker_state worker_state(const struct worker *w)
+{
+	return atomic_load(&w->state);
+}
+
+const char *worker_socket(const struct worker *w)
+{
+	return w->socket;
+}
+
+const char *worker_model(const struct worker *w)
+{
+	return w->model_id;
+}
+
+const char *worker_environment(const struct worker *w)
+{
+	return w->environment;
+}
+
+const char *worker_backend(const struct worker *w)
+{
+	return w->backend;
+}
+
+const char *worker_device(const struct worker *w)
+{
+	return w->device;
+}
+
+int worker_pid(const struct worker *w)
+{
+	return atomic_load(&w->pid);
+}
+
+int worker_slots(const struct worker *w)
+{
+	return w->slots;
+}
+
+int64_t worker_started(const struct worker *w)
+{
+	struct worker *locked = (struct worker *)w;
+	int64_t started;
+
+	pthread_mutex_lock(&locked->lock);
+	started = w->started;
+	pthread_mutex_unlock(&locked->lock);
+	return started;
+}
+
+/* Its own memory and, as it said when it loaded, its buffers on devices. */
+int64_t worker_memory_bytes(const struct worker *w)
+{
+	int pid = atomic_load(&w->pid);
+
+	return pid == 0 ? 0 : proc_memory_bytes(pid) + atomic_load(&w->device_bytes);
+}
+
+char *worker_death(const struct worker *w)
+{
+	struct worker *locked = (struct worker *)w;
+	char *why;
+
+	pthread_mutex_lock(&locked->lock);
+	why = mem_dup(w->over ? w->verdict.msg : "");
+	pthread_mutex_unlock(&locked->lock);
+	return why;
+}

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Workers against the fake llama-server; what it does is chosen by <model>.fake.json. */
+#include "test.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/http.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "worker/worker.h"
+
+#define FAKES SOURCE_DIR "/tests/fakes"
+
+struct fixture {
+	char *dir;
+	char *model;
+	struct supervisor *sv;
+	pthread_t loop;
+	bool running;
+	atomic_int crashes;
+	atomic_int told;
+	atomic_bool cancel;
+	double last_fraction;
+};
+
+static void *run_loop(void *arg)
+{
+	struct fixture *f = arg;
+
+	supervisor_run(f->sv, -1, NULL, NULL);
+	return NULL;
+}
+
+static void on_crash(void *arg, struct worker *w)
+{
+	struct fixture *f = arg;
+
+	assert_int_equal(worker_state(w), WORKER_DOWN);
+	atomic_fetch_add(&f->crashes, 1);
+}
+
+static void open_supervisor(struct fixture *f, const char *run_dir)
+{
+	struct err e = {0};
+
+	if (!supervisor_open(run_dir, test_path(f->dir, "logs"), &f->sv, &e))
+		fail_msg("%s", e.msg);
+	supervisor_on_crash(f->sv, on_crash, f);
+	supervisor_set_quiet_ms(f->sv, 1500);
+	assert_int_equal(pthread_create(&f->loop, NULL, run_loop, f), 0);
+	f->running = true;
+}
+
+static void close_supervisor(struct fixture *f)
+{
+	if (!f->running)
+		return;
+	supervisor_quit(f->sv);
+	pthread_join(f->loop, NULL);
+	supervisor_free(f->sv);
+	f->running = false;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = mem_alloc(sizeof(*f));
+
+	f->dir = test_dir_new();
+	f->model = mem_dup(test_path(f->dir, "m.gguf"));
+	test_write(f->model, "GGUF", 4);
+	open_supervisor(f, test_path(f->dir, "run"));
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	close_supervisor(f);
+	test_dir_free(f->dir);
+	free(f->model);
+	free(f);
+	return 0;
+}
+
+static void behave(struct fixture *f, const char *json)
+{
+	CLEANUP(free) char *path = mem_printf("%s.fake.json", f->model);
+
+	test_write(path, json, strlen(json));
+}
+
+static bool is_cancelled(void *arg)
+{
+	return atomic_load(&((struct fixture *)arg)->cancel);
+}
+
+static void on_progress(void *arg, double fraction)
+{
+	struct fixture *f = arg;
+
+	assert_true(fraction >= f->last_fraction && fraction <= 1);
+	f->last_fraction = fraction;
+	atomic_fetch_add(&f->told, 1);
+}
+
+/* backend NULL: cpu. */
+static bool start(struct fixture *f, const char *backend, struct worker **ret, struct err *e)
+{
+	CLEANUP(strv_done) struct strv env = {0};
+	static const char *const args[] = {"--parallel", "2", "--metrics", NULL};
+	struct worker_spec spec = {.model_id = "m",
+				   .model_path = f->model,
+				   .environment = "llm_m_test",
+				   .backend = backend ? backend : "cpu",
+				   .base_dir = FAKES,
+				   .device = backend ? "Vulkan0" : "none",
+				   .device_prefix = backend ? "Vulkan" : NULL,
+				   .args = args,
+				   .mode = "chat",
+				   .slots = 2};
+
+	strv_printf(&env, "PATH=%s", getenv("PATH"));
+	if (backend)
+		strv_printf(&env, "GGML_BACKEND_PATH=/nowhere/libggml-%s.so", backend);
+	spec.environ = strv_items(&env);
+	f->last_fraction = 0;
+	return worker_start(f->sv, &spec, on_progress, is_cancelled, f, ret, e);
+}
+
+static struct worker *start_ok(struct fixture *f, const char *backend)
+{
+	struct worker *w = NULL;
+	struct err e = {0};
+
+	if (!start(f, backend, &w, &e))
+		fail_msg("%s (%s)", e.msg, e.hint);
+	return w;
+}
+
+static void start_fails(struct fixture *f, const char *backend, enum err_kind kind,
+			const char *says)
+{
+	struct worker *w = NULL;
+	struct err e = {0};
+
+	assert_false(start(f, backend, &w, &e));
+	assert_null(w);
+	if (e.kind != kind || !strstr(e.msg, says))
+		fail_msg("'%s' is not said in: %s", says, e.msg);
+}
+
+/* Waits for an end that the test has caused. */
+static void wait_down(struct worker *w)
+{
+	int64_t until = clock_ms() + 10000;
+
+	while (worker_state(w) != WORKER_DOWN && clock_ms() < until)
+		(void)poll(NULL, 0, 5);
+	assert_int_equal(worker_state(w), WORKER_DOWN);
+}
+
+static char *events(struct fixture *f)
+{
+	CLEANUP(free) char *path = mem_printf("%s.fake.log", f->model);
+
+	return test_read(path, NULL);
+}
+
+/* Nothing is left of a worker but its log. */
+static bool any_entry(void *arg, const char *name, struct err *e)
+{
+	(*(int *)arg)++;
+	return true;
+}
+
+static int count_entries(const char *folder)
+{
+	struct err e = {0};
+	int count = 0;
+
+	assert_true(fs_each(folder, any_entry, &count, &e));
+	return count;
+}
+
+static int connect_to(const struct worker *w)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_true(strlen(worker_socket(w)) < sizeof(to.sun_path));
+	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", worker_socket(w));
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+/* An endless answer, of which the first bytes have come. */
+static int open_stream(const struct worker *w)
+{
+	static const char body[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],"
+				   "\"stream\":true,\"max_tokens\":1000000}";
+	CLEANUP(free)
+	char *request = mem_printf("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+				   "Content-Length: %zu\r\n\r\n%s",
+				   sizeof(body) - 1, body);
+	char answer[4096];
+	int fd = connect_to(w);
+
+	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+	assert_true(read(fd, answer, sizeof(answer)) > 0);
+	return fd;
+}
+
+static void a_worker_starts_answers_and_stops(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(worker_unref) struct worker *w = start_ok(f, NULL);
+	CLEANUP(free) char *log = NULL, *death = worker_death(w);
+	struct err e = {0};
+	int64_t began;
+	int pid = worker_pid(w);
+
+	assert_int_equal(worker_state(w), WORKER_RUNNING);
+	assert_true(pid > 0);
+	assert_string_equal(death, "");
+	assert_int_equal(worker_slots(w), 2);
+	assert_true(worker_memory_bytes(w) > 0);
+	if (!worker_prove(w, NULL, NULL, &e))
+		fail_msg("%s", e.msg);
+
+	began = clock_ms();
+	worker_stop(w);
+	assert_true(clock_ms() - began < 1000); /* by the exit line */
+	worker_stop(w);
+	assert_int_equal(worker_state(w), WORKER_DOWN);
+	assert_int_equal(worker_pid(w), 0);
+	assert_int_equal(kill(pid, 0), -1);
+	assert_int_equal(count_entries(test_path(f->dir, "run")), 0);
+	log = events(f);
+	assert_non_null(strstr(log, "\"how\": \"asked\""));
+	assert_int_equal(atomic_load(&f->crashes), 0);
+}
+
+static void the_load_is_followed(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(worker_unref) struct worker *w = NULL;
+
+	behave(f, "{\"load_seconds\": 0.6}");
+	w = start_ok(f, "vulkan");
+	assert_true(atomic_load(&f->told) > 5);
+	assert_true(f->last_fraction > 0.9);
+	/* 92.10 MiB of model and 11.25 of context, as it says. */
+	assert_true(worker_memory_bytes(w) > 103LL << 20);
+	worker_stop(w);
+}
+
+static void its_log_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *path = supervisor_log_path(f->sv, "m");
+	CLEANUP(worker_unref) struct worker *w = NULL;
+	CLEANUP(free) char *log = NULL;
+
+	behave(f, "{\"load_logs\": 30}");
+	w = start_ok(f, "vulkan");
+	worker_stop(w);
+	log = test_read(path, NULL);
+	assert_non_null(strstr(log, "llm_m_test on vulkan (device Vulkan0)"));
+	assert_non_null(strstr(log, "line 29 of a long story"));
+	assert_non_null(strstr(log, "using device Vulkan0"));
+	assert_null(strstr(log, "cmd_child_to_router"));
+}
+
+static void a_full_log_is_rotated(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *path = supervisor_log_path(f->sv, "m");
+	CLEANUP(free) char *old = mem_printf("%s.1", path);
+	CLEANUP(worker_unref) struct worker *w = NULL;
+	struct stat st;
+
+	test_write(path, "full", 4);
+	assert_int_equal(truncate(path, 8 << 20), 0);
+	w = start_ok(f, NULL);
+	worker_stop(w);
+	assert_int_equal(stat(old, &st), 0);
+	assert_int_equal(st.st_size, 8 << 20);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size > 0 && st.st_size < 65536);
+}
+
+static void a_crash_while_loading_is_named(void **state)
+{
+	static const struct {
+		const char *json, *backend, *says;
+	} cases[] = {
+		{"{\"crash_on_load\": \"SIGILL\"}", NULL, "built for another CPU"},
+		{"{\"crash_on_load\": \"SIGSEGV\"}", NULL, "it crashed"},
+		{"{\"crash_on_load\": \"exit 3\"}", NULL, "exit status 3"},
+		{"{\"oom\": true}", "vulkan", "out of memory on Vulkan0"},
+		{"{\"missing_library\": \"libvulkan.so.1\"}", "vulkan", "libvulkan.so.1"},
+		{"{\"list_devices\": false}", "vulkan", "the device is not there"},
+		{"{\"only_backend\": \"cpu\"}", "vulkan", "the model cannot be loaded"},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		behave(f, cases[i].json);
+		start_fails(f, cases[i].backend, ERR_WORKER, cases[i].says);
+	}
+	assert_int_equal(count_entries(test_path(f->dir, "run")), 0);
+	assert_int_equal(atomic_load(&f->crashes), 0); /* it was never running */
+	behave(f, "{}");
+	test_write(f->model, "JUNK", 4);
+	start_fails(f, NULL, ERR_WORKER, "not a GGUF");
+}
+
+static void a_missing_server_is_named(void **state)
+{
+	struct fixture *f = *state;
+	struct worker_spec spec = {.model_id = "m",
+				   .model_path = f->model,
+				   .environment = "e",
+				   .backend = "cpu",
+				   .base_dir = f->dir,
+				   .device = "none"};
+	struct worker *w = NULL;
+	struct err e = {0};
+
+	assert_false(worker_start(f->sv, &spec, NULL, NULL, NULL, &w, &e));
+	assert_non_null(strstr(e.msg, "llama-server"));
+	assert_int_equal(count_entries(test_path(f->dir, "run")), 0);
+
+	err_clear(&e);
+	spec.model_id = "../m";
+	assert_false(worker_start(f->sv, &spec, NULL, NULL, NULL, &w, &e));
+	assert_int_equal(e.kind, ERR_INVALID);
+	err_clear(&e);
+	spec.model_id = "m";
+	spec.model_path = "m.gguf";
+	assert_false(worker_start(f->sv, &spec, NULL, NULL, NULL, &w, &e));
+	assert_int_equal(e.kind, ERR_INVALID);
+}
+
+static void a_crash_while_running_is_reported(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(worker_unref) struct worker *w = NULL;
+	CLEANUP(free) char *death = NULL;
+	struct err e = {0};
+
+	behave(f, "{\"crash_after_tokens\": 0, \"crash_with\": \"device lost\"}");
+	w = start_ok(f, "vulkan");
+	assert_false(worker_prove(w, NULL, NULL, &e));
+	assert_int_equal(e.kind, ERR_WORKER);
+	assert_non_null(strstr(e.msg, "the driver lost the device"));
+	wait_down(w);
+	death = worker_death(w);
+	assert_non_null(strstr(death, "ErrorDeviceLost"));
+	close_supervisor(f);
+	assert_int_equal(atomic_load(&f->crashes), 1);
+	worker_stop(w); /* after its supervisor: nothing */
+}
+
+static void a_hang_while_loading_is_ended(void **state)
+{
+	struct fixture *f = *state;
+
+	behave(f, "{\"hang_on_load\": true}");
+	start_fails(f, NULL, ERR_WORKER, "it hung while loading");
+	assert_int_equal(count_entries(test_path(f->dir, "run")), 0);
+}
+
+static void a_hang_at_the_first_token_is_ended(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(worker_unref) struct worker *w = NULL;
+	struct err e = {0};
+	int64_t began;
+
+	behave(f, "{\"hang_after_tokens\": 0}");
+	w = start_ok(f, NULL);
+	assert_false(worker_prove(w, NULL, NULL, &e));
+	assert_non_null(strstr(e.msg, "it hung at the first token"));
+	began = clock_ms();
+	worker_stop(w); /* deaf to all but SIGKILL */
+	assert_true(clock_ms() - began < 5000);
+	assert_int_equal(worker_state(w), WORKER_DOWN);
+}
+
+/* Longer than the limit, without a word, but computing. */
+static void a_slow_quiet_load_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(worker_unref) struct worker *w = NULL;
+
+	behave(f, "{\"load_seconds\": 2.5, \"load_quiet\": true, \"load_busy\": true}");
+	w = start_ok(f, NULL);
+	worker_stop(w);
+}
+
+static void the_wrong_device_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	behave(f, "{\"wrong_device\": true}");
+	start_fails(f, "vulkan", ERR_WORKER, "does not compute on Vulkan0 but on the CPU");
+	assert_int_equal(count_entries(test_path(f->dir, "run")), 0);
+}
+
+static void a_load_can_be_cancelled(void **state)
+{
+	struct fixture *f = *state;
+
+	behave(f, "{\"load_seconds\": 30}");
+	atomic_store(&f->cancel, true);
+	start_fails(f, NULL, ERR_CANCELLED, "cancelled while 'm' was loading");
+	assert_int_equal(count_entries(test_path(f->dir, "run")), 0);
+}
+
+static void a_stop_with_a_stream_open_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(worker_unref) struct worker *w = start_ok(f, NULL);
+	CLEANUP(close) int stream = open_stream(w);
+	CLEANUP(free) char *log = NULL;
+	int64_t began = clock_ms();
+
+	assert_true(stream >= 0);
+	worker_stop(w);
+	assert_true(clock_ms() - began < 5000);
+	assert_int_equal(worker_state(w), WORKER_DOWN);
+	log = events(f);
+	assert_null(strstr(log, "\"how\": \"asked\""));
+	assert_int_equal(atomic_load(&f->crashes), 0);
+}
+
+static void the_end_of_the_daemon_stops_all(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(worker_unref) struct worker *one = start_ok(f, NULL);
+	CLEANUP(worker_unref) struct worker *two = start_ok(f, "vulkan");
+	struct worker *w = NULL;
+	struct err e = {0};
+
+	assert_string_not_equal(worker_socket(one), worker_socket(two));
+	supervisor_quit(f->sv);
+	pthread_join(f->loop, NULL);
+	assert_int_equal(worker_state(one), WORKER_DOWN);
+	assert_int_equal(worker_state(two), WORKER_DOWN);
+	assert_false(start(f, NULL, &w, &e));
+	assert_int_equal(e.kind, ERR_UNAVAILABLE);
+	supervisor_free(f->sv);
+	f->running = false;
+}
+
+static void a_long_path_still_has_a_socket(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *deep = mem_printf("%s/%0120d/%0120d", f->dir, 1, 2);
+	CLEANUP(worker_unref) struct worker *w = NULL;
+	struct http_response answer = {0};
+	struct err e = {0};
+
+	close_supervisor(f);
+	open_supervisor(f, deep);
+	w = start_ok(f, NULL);
+	assert_true(strlen(worker_socket(w)) <= 107);
+	struct http_request ask = {
+		.socket = worker_socket(w), .url = "http://localhost/props", .timeout_ms = 5000};
+	assert_true(http_fetch(&ask, &answer, &e));
+	assert_int_equal(answer.status, 200);
+	http_response_done(&answer);
+	worker_stop(w);
+	assert_int_equal(count_entries(deep), 0);
+}
+
+/* A process of a daemon that was killed; the pid on the pipe. Its supervisor's thread is not main
+ * there, so the whole process is killed. */
+static pid_t doomed_daemon(struct fixture *f, const char *run_dir, int *ret_worker)
+{
+	int ends[2];
+	pid_t child;
+
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (child == 0) {
+		struct worker *w;
+		int pid;
+
+		open_supervisor(f, run_dir);
+		w = start_ok(f, NULL);
+		pid = worker_pid(w);
+		if (write(ends[1], &pid, sizeof(pid)) != sizeof(pid))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	(void)close(ends[1]);
+	assert_int_equal(read(ends[0], ret_worker, sizeof(*ret_worker)), sizeof(int));
+	(void)close(ends[0]);
+	return child;
+}
+
+static bool gone_within(pid_t pid, int64_t ms)
+{
+	int64_t until = clock_ms() + ms;
+
+	while (kill(pid, 0) == 0 && clock_ms() < until) {
+		(void)waitpid(pid, NULL, WNOHANG); /* ours when we are the reaper */
+		(void)poll(NULL, 0, 5);
+	}
+	return kill(pid, 0) != 0;
+}
+
+static void a_worker_dies_with_its_daemon(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *run = mem_dup(test_path(f->dir, "run2"));
+	int worker = 0;
+	pid_t daemon;
+
+	close_supervisor(f);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	daemon = doomed_daemon(f, run, &worker);
+	assert_int_equal(kill(worker, 0), 0);
+	assert_int_equal(kill(daemon, SIGKILL), 0);
+	assert_int_equal(waitpid(daemon, NULL, 0), daemon);
+	assert_true(gone_within(worker, 1000));
+	/* What it left is cleared by the next. */
+	assert_true(count_entries(run) > 0);
+	open_supervisor(f, run);
+	assert_int_equal(count_entries(run), 0);
+}
+
+/* One that did not die: it sits in its folder, and a note tells its pid and start time. */
+static void orphans_are_killed(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const argv[] = {"sleep", "600", NULL};
+	CLEANUP(free) char *run = mem_dup(test_path(f->dir, "run2"));
+	CLEANUP(free) char *inside = fs_join(run, "w-abcdef");
+	struct proc_spec spec = {.argv = argv, .cwd = inside, .in = -1, .out = -1, .err = -1};
+	struct proc orphan = {0}, other = {0};
+	struct err e = {0};
+	int status = 0;
+	char note[64];
+
+	close_supervisor(f);
+	assert_true(fs_mkdirs(inside, 0700, &e));
+	assert_true(proc_spawn(&spec, &orphan, &e));
+	spec.cwd = f->dir;
+	assert_true(proc_spawn(&spec, &other, &e));
+	(void)snprintf(note, sizeof(note), "%d %llu\n", orphan.pid,
+		       (unsigned long long)orphan.start_time);
+	test_write(test_path(run, "w-abcdef.pid"), note, strlen(note));
+	/* Another process that got the pid: wrong folder, wrong start time. */
+	(void)snprintf(note, sizeof(note), "%d %llu\n", other.pid,
+		       (unsigned long long)other.start_time);
+	test_write(test_path(run, "w-ghijkl.pid"), note, strlen(note));
+	(void)snprintf(note, sizeof(note), "%d 1\n", other.pid);
+	test_write(test_path(run, "w-mnopqr.pid"), note, strlen(note));
+	test_write(test_path(run, "w-junk.pid"), "-1 \n", 4);
+
+	open_supervisor(f, run);
+	assert_true(proc_wait(&orphan, 2000, &status));
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(kill(other.pid, 0), 0);
+	proc_stop(&other, 0);
+	assert_int_equal(count_entries(run), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_worker_starts_answers_and_stops, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_load_is_followed, setup, teardown),
+		cmocka_unit_test_setup_teardown(its_log_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_full_log_is_rotated, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_crash_while_loading_is_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_missing_server_is_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_crash_while_running_is_reported, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hang_while_loading_is_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hang_at_the_first_token_is_ended, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_slow_quiet_load_is_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_wrong_device_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_load_can_be_cancelled, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_stop_with_a_stream_open_is_bounded, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_end_of_the_daemon_stops_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_long_path_still_has_a_socket, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_worker_dies_with_its_daemon, setup, teardown),
+		cmocka_unit_test_setup_teardown(orphans_are_killed, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
