@@ -53,6 +53,17 @@ bool err_sys(struct err *e, int errnum, const char *fmt, ...) PRINTF_LIKE(3, 4);
 bool err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Sets the hint of an error that is set; an earlier hint stays. */
 bool err_hint(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+#if defined(__clang_analyzer__) && !defined(ERR_INSIDE)
+/* What clang-tidy cannot know, as it sees one file at a time. */
+/* clang-format off */
+#define ERR_FALSE(call) ({ (void)(call); false; })
+/* clang-format on */
+#define err_set(...) ERR_FALSE((err_set)(__VA_ARGS__))
+#define err_sys(...) ERR_FALSE((err_sys)(__VA_ARGS__))
+#define err_wrap(...) ERR_FALSE((err_wrap)(__VA_ARGS__))
+#define err_hint(...) ERR_FALSE((err_hint)(__VA_ARGS__))
+#endif
+
 /* Makes e empty again. */
 void err_clear(struct err *e);
 
