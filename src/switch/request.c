@@ -92,10 +92,11 @@ static void ended(void *arg, const struct err *outcome)
 		en->task[0] = '\0';
 		free(STEAL(en->task_backend));
 	}
-	pthread_mutex_unlock(&c->sw->lock);
-	/* A load whose environment could not be made leaves requests in the route's line. */
-	if (outcome->kind != ERR_NONE && route_state(en->route) == ROUTE_HELD)
+	/* A load whose environment could not be made leaves requests in the route's line. While
+	 * someone else has the model's slot, the line is theirs. */
+	if (outcome->kind != ERR_NONE && !en->busy && route_state(en->route) == ROUTE_HELD)
 		route_close(en->route, outcome);
+	pthread_mutex_unlock(&c->sw->lock);
 }
 
 static const struct task_step prepare_steps[] = {

@@ -23,7 +23,8 @@ struct route {
 	struct route_place *first, **last; /* in order of arrival */
 	int running, waiting;
 	int64_t held_since; /* end of the drain, monotonic ms; INT64_MAX while draining */
-	struct err why;     /* of the last close */
+	struct err why;     /* of the last close, for those who waited then */
+	unsigned closes;    /* grows with each close */
 	bool removed;
 	uint64_t total;
 	int64_t last_request;
@@ -158,6 +159,7 @@ static void join(struct route *r, struct route_place *p, int64_t body_bytes)
 	p->next = NULL;
 	p->since = clock_ms();
 	p->bytes = body_bytes;
+	p->closes_seen = r->closes;
 	*r->last = p;
 	r->last = &p->next;
 	r->waiting++;
@@ -167,8 +169,10 @@ static void step_out(struct route *r, struct route_place *p)
 {
 	struct route_place **at = &r->first;
 
-	while (*at != p)
+	while (*at != p) {
+		assert(*at);
 		at = &(*at)->next;
+	}
 	*at = p->next;
 	if (r->last == &p->next)
 		r->last = at;
@@ -180,7 +184,7 @@ static void step_out(struct route *r, struct route_place *p)
 
 static bool has_room(const struct route *r)
 {
-	return r->state == ROUTE_OPEN && r->running < worker_slots(r->worker);
+	return r->state == ROUTE_OPEN && !r->removed && r->running < worker_slots(r->worker);
 }
 
 static void take(struct route *r, struct route_ticket *ret)
@@ -202,13 +206,15 @@ static enum route_turn may_wait(const struct route *r, const struct route_place 
 		err_set(e, ERR_NOT_FOUND, "model '%s' was removed", r->id);
 		return ROUTE_REFUSED;
 	}
-	if (r->state == ROUTE_CLOSED && r->why.kind == ERR_NONE) {
-		err_set(e, ERR_UNAVAILABLE, "model '%s' is not loaded", r->id);
-		return ROUTE_UNLOADED;
+	/* Who comes after the close has nothing to do with why: the next load may work. */
+	if (r->state == ROUTE_CLOSED && r->why.kind != ERR_NONE && p->closes_seen != r->closes) {
+		if (e)
+			*e = r->why;
+		return ROUTE_REFUSED;
 	}
 	if (r->state == ROUTE_CLOSED) {
-		*e = r->why;
-		return ROUTE_REFUSED;
+		err_set(e, ERR_UNAVAILABLE, "model '%s' is not loaded", r->id);
+		return ROUTE_UNLOADED;
 	}
 	if (r->state == ROUTE_HELD && r->held_since != INT64_MAX &&
 	    clock_ms() - from > r->owner->limits.hold_timeout_ms) {
@@ -326,8 +332,10 @@ void route_leave(struct route_ticket *t)
 	assert(r->running > 0);
 	r->running--;
 	r->last_request = clock_ms();
-	if (r->running == 0)
+	if (r->running == 0) {
+		r->held_since = r->last_request; /* means something only while held */
 		pthread_cond_broadcast(&r->drained);
+	}
 	wake_first(r);
 	pthread_mutex_unlock(&r->lock);
 	worker_unref(t->worker);
@@ -370,8 +378,6 @@ bool route_drain(struct route *r, int64_t timeout_ms, bool (*cancelled)(void *),
 			break;
 	}
 	empty = r->running == 0;
-	if (empty)
-		r->held_since = clock_ms();
 	pthread_mutex_unlock(&r->lock);
 	return empty;
 }
@@ -407,6 +413,7 @@ void route_close(struct route *r, const struct err *why)
 	old = STEAL(r->worker);
 	r->state = ROUTE_CLOSED;
 	r->why = why ? *why : (struct err){0};
+	r->closes++;
 	wake_all(r);
 	pthread_mutex_unlock(&r->lock);
 	worker_unref(old);

@@ -49,6 +49,7 @@ struct route_place {
 	struct route_place *next;
 	pthread_cond_t wake;
 	int64_t since, bytes;
+	unsigned closes_seen;
 };
 enum route_turn {
 	ROUTE_REFUSED,
@@ -82,7 +83,7 @@ bool route_drain(struct route *r, int64_t timeout_ms, bool (*cancelled)(void *),
 void route_cut(struct route *r);
 bool route_cut_requested(const struct route_ticket *t);
 void route_open(struct route *r, struct worker *w); /* takes its own reference */
-/* why (may be NULL): waiting requests fail with it. */
+/* why (may be NULL): requests that wait now fail with it; later ones are ROUTE_UNLOADED. */
 void route_close(struct route *r, const struct err *why);
 
 struct route_stats {
