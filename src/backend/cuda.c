@@ -159,15 +159,15 @@ static void check(struct toolkit *tk)
 /* "8.9" lines of nvidia-smi as "89-real;90-real", each once. */
 static void architectures(const char *text, struct buf *b)
 {
-	int major = 0;
-	int minor = 0;
+	char major[3];
+	char minor[3];
 
 	for (; *text != '\0'; text += strcspn(text, "\n"), text += *text == '\n') {
 		char arch[24];
 
-		if (sscanf(text, "%2d.%2d", &major, &minor) != 2)
+		if (sscanf(text, " %2[0-9].%2[0-9]", major, minor) != 2)
 			continue;
-		(void)snprintf(arch, sizeof(arch), "%d%d-real", major, minor);
+		(void)snprintf(arch, sizeof(arch), "%s%s-real", major, minor);
 		if (b->len == 0 || strstr(b->data, arch) == NULL)
 			buf_printf(b, "%s%s", b->len ? ";" : "", arch);
 	}

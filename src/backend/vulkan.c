@@ -60,14 +60,14 @@ static void header_version(const char *path, char *ret, size_t size)
 {
 	char complete[128];
 	char number[128];
-	int major = 0;
-	int minor = 0;
+	char major[8];
+	char minor[8];
 
 	ret[0] = '\0';
 	if (toolkit_macro(path, "VK_HEADER_VERSION", number, sizeof(number)) &&
 	    toolkit_macro(path, "VK_HEADER_VERSION_COMPLETE", complete, sizeof(complete)) &&
-	    sscanf(complete, "%*[^(](%*d, %d, %d,", &major, &minor) == 2)
-		(void)snprintf(ret, size, "%d.%d.%.16s", major, minor, number);
+	    sscanf(complete, "%*[^(](%*[0-9], %7[0-9], %7[0-9],", major, minor) == 2)
+		(void)snprintf(ret, size, "%s.%s.%.16s", major, minor, number);
 }
 
 /* vulkan.hpp must be there too: some packages split it off. */
