@@ -3,11 +3,12 @@
 
 /*
  * Environments: what a model runs in. A name (llm_<slug>_<backend>) that points to pieces in the
- * store, verified by a real generation.
+ * store, verified by a real generation. Any thread.
  *
- *   planned ─► building ─► built ─► ready          built: pieces are there, not yet verified (no
- * memory free for the check) │  ▲        │       │ ▼  └────────┼───────┘ (rebuild) failed ◄──────┘
- * every state but building may go to removed
+ *   planned ─► building ─► built ─► ready      built: the pieces are there, but not yet verified
+ * (no ▲  │         │       │         memory free for the check): a model's first token │  └─►
+ * failed ◄──────┘         does it └──────┘ built and ready too, for a rebuild; ready fails when its
+ * pieces are gone all but building may go to removed
  */
 
 #include <stdbool.h>
@@ -26,7 +27,7 @@
 	X(ENV_PLANNED,  "planned",  TO(BUILDING) | TO(REMOVED))                   \
 	X(ENV_BUILDING, "building", TO(BUILT) | TO(FAILED))                       \
 	X(ENV_BUILT,    "built",    TO(READY) | TO(FAILED) | TO(BUILDING) | TO(REMOVED)) \
-	X(ENV_READY,    "ready",    TO(BUILDING) | TO(REMOVED))                   \
+	X(ENV_READY,    "ready",    TO(BUILDING) | TO(FAILED) | TO(REMOVED))      \
 	X(ENV_FAILED,   "failed",   TO(BUILDING) | TO(REMOVED))                   \
 	X(ENV_REMOVED,  "removed",  0)
 /* clang-format on */
@@ -58,10 +59,11 @@ MUST_CHECK bool envs_toolkit(struct envs *es, const struct backend *b, struct to
 /* Is the environment of this model id and backend ready: pieces there and verified? Fills ret (may
  * be NULL) when a row exists. */
 bool envs_ready(struct envs *es, const char *model_id, const struct backend *b, struct db_env *ret);
-/* Builds what is missing, verifies, records. Blocks; for task steps. Two callers for one digest
- * share one build; the build is cancelled when the last of them is. Ends ready, or built (no memory
- * free for the check), or failed with the reason and this error. `force` verifies again what is
- * ready. */
+/* Builds what is missing, verifies, records. Blocks; for task steps (t NULL: no progress, no
+ * cancel). Two callers for one digest share one build; the build is cancelled when the last of them
+ * is. Ends ready, or built (no memory free for the check), or failed with the reason and this
+ * error. What is ready stays as it is. Pieces that were verified with another environment are not
+ * verified again. */
 MUST_CHECK bool envs_create(struct envs *es, const char *model_id, const struct backend *b,
 			    struct task *t, struct err *e);
 /* Removes row, folder and roots; ERR_NOT_FOUND, ERR_CONFLICT when `used_by` (a model id that uses

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "env/env_priv.h"
+#include "env/verify.h"
+
+/* Shares of the bar: a base takes about as long as a module; the check takes seconds. */
+#define BASE_SHARE 0.55
+#define MODULE_SHARE 0.35
+
+/* An environment in the making. */
+struct making {
+	struct envs *es;
+	const struct backend *backend;
+	struct task *task; /* may be NULL: no progress, no cancel */
+	struct db_env row;
+	double from, share; /* of the bar: what the running part has */
+};
+
+static bool is_cancelled(void *arg)
+{
+	const struct making *m = arg;
+
+	return m->task && task_cancelled(m->task);
+}
+
+/* --- pieces ------------------------------------------------------------- */
+
+static void on_step(void *arg, const char *title, double fraction)
+{
+	const struct making *m = arg;
+
+	if (!m->task)
+		return;
+	task_title(m->task, "%s", title);
+	task_progress(m->task, m->from + m->share * fraction);
+}
+
+static void on_line(void *arg, const char *line)
+{
+	const struct making *m = arg;
+
+	if (m->task)
+		task_log_line(m->task, line);
+}
+
+/* Recipe, build unless it is there, root. backend NULL: the base. */
+static bool make_piece(struct making *m, const struct backend *b, const struct toolkit *tk,
+		       char **ret_digest, struct err *e)
+{
+	CLEANUP(recipe_free) struct recipe *r = NULL;
+	struct build_watch watch = {
+		.on_step = on_step, .on_line = on_line, .cancelled = is_cancelled, .arg = m};
+
+	if (!engine_recipe(m->es->s.engine, b, tk, &r, e) ||
+	    !engine_build(m->es->s.engine, m->es->s.store, r, &watch, e) ||
+	    !store_root_add(m->es->s.store, r->digest, e))
+		return false;
+	free(*ret_digest);
+	*ret_digest = mem_dup(r->digest);
+	m->from += m->share;
+	return true;
+}
+
+static void measure(struct making *m)
+{
+	const char *const digests[] = {m->row.base_digest, m->row.module_digest};
+	int64_t bytes;
+
+	m->row.size_bytes = 0;
+	for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
+		if (digests[i] && store_size(m->es->s.store, digests[i], &bytes, NULL))
+			m->row.size_bytes += bytes;
+	}
+}
+
+static bool make_pieces(struct making *m, struct err *e)
+{
+	struct toolkit tk;
+
+	if (!envs_toolkit(m->es, m->backend, &tk, e))
+		return false;
+	m->share = m->backend->module ? BASE_SHARE : BASE_SHARE + MODULE_SHARE;
+	if (!make_piece(m, NULL, &tk, &m->row.base_digest, e))
+		return err_wrap(e, "building llama.cpp");
+	m->share = MODULE_SHARE;
+	if (m->backend->module && !make_piece(m, m->backend, &tk, &m->row.module_digest, e))
+		return err_wrap(e, "building for %s", m->backend->title);
+	measure(m);
+	return true;
+}
+
+/* --- proof -------------------------------------------------------------- */
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* What has been proved of these very pieces on this machine holds for every environment made of
+ * them: a second model on a known backend costs a row, not a check. A driver that changed meanwhile
+ * shows when the model itself gives its first token, which each switch waits for. */
+static bool proved_before(struct making *m)
+{
+	struct db_env *list = NULL;
+	size_t count = 0;
+	bool found = false;
+
+	if (!db_env_list(m->es->s.db, &list, &count, NULL))
+		return false;
+	for (size_t i = 0; i < count && !found; i++) {
+		const struct db_env *r = &list[i];
+
+		if (strcmp(r->name, m->row.name) == 0 ||
+		    strcmp(r->state, env_state_name(ENV_READY)) != 0 ||
+		    !same(r->base_digest, m->row.base_digest) ||
+		    !same(r->module_digest, m->row.module_digest))
+			continue;
+		free(m->row.device);
+		free(m->row.device_name);
+		m->row.device = mem_dup(r->device);
+		m->row.device_name = mem_dup(r->device_name);
+		m->row.verified = r->verified;
+		found = true;
+	}
+	db_envs_free(list, count);
+	return found;
+}
+
+static bool check(struct making *m, struct verify_result *ret, struct err *e)
+{
+	CLEANUP(env_run_done) struct env_run run = {0};
+	struct err left = {0};
+	CLEANUP(free)
+	char *folder = mem_printf("%s/%s%s", m->es->envs_dir, ENV_CHECK_PREFIX, m->row.name);
+	bool ok;
+
+	/* Whatever device it ran on: any of the backend will do. */
+	free(STEAL(m->row.device));
+	env_run_fill(m->es, &m->row, m->backend, &run);
+	if (m->task)
+		task_title(m->task, "Verifying");
+	ok = fs_remove_tree(folder, e) && verify_run(&run, folder, m->es->self, m->task, ret, e);
+	if (!fs_remove_tree(folder, &left))
+		log_debug("left behind reason=\"%s\"", left.msg); /* swept at the next start */
+	return ok;
+}
+
+static bool prove(struct making *m, struct err *e)
+{
+	struct verify_result result = {0};
+
+	if (!check(m, &result, e))
+		return err_wrap(e, "verifying environment '%s'", m->row.name);
+	free(m->row.device);
+	free(m->row.device_name);
+	m->row.device = mem_dup(result.device);
+	m->row.device_name = mem_dup(result.device_title);
+	if (result.deferred) {
+		log_info("verification deferred environment=%s reason=\"%s\"", m->row.name,
+			 result.reason);
+		free(m->row.reason);
+		m->row.reason = mem_dup(result.reason);
+		return db_env_put(m->es->s.db, &m->row, e);
+	}
+	m->row.verified = clock_wall_ms();
+	return env_set_state(m->es->s.db, &m->row, ENV_READY, NULL, e);
+}
+
+/* --- all of it ---------------------------------------------------------- */
+
+/* The pieces stay, and their roots: a driver may be mended, and the next try only verifies. */
+static bool fail(struct making *m, struct err *e)
+{
+	struct err second = {0};
+
+	if (!env_set_state(m->es->s.db, &m->row, ENV_FAILED, e->msg, &second))
+		log_error("environment=%s is not marked as failed reason=\"%s\"", m->row.name,
+			  second.msg);
+	return false;
+}
+
+static bool build(struct making *m, struct err *e)
+{
+	if (!env_set_state(m->es->s.db, &m->row, ENV_BUILDING, NULL, e))
+		return false;
+	if (!make_pieces(m, e) || !env_folder_make(m->es, &m->row, e))
+		return fail(m, e);
+	return env_set_state(m->es->s.db, &m->row, ENV_BUILT, "not verified yet", e);
+}
+
+static bool make(struct making *m, struct err *e)
+{
+	enum env_state state = ENV_FAILED;
+	bool known = env_state_find(m->row.state, &state);
+
+	if (known && state == ENV_READY && strcmp(m->row.backend, m->backend->name) == 0 &&
+	    env_pieces_there(m->es, &m->row))
+		return true; /* whoever worked on it before us has finished it */
+	/* Left by a caller that could not even write down how it ended. */
+	if (state == ENV_BUILDING &&
+	    !env_set_state(m->es->s.db, &m->row, ENV_FAILED, "interrupted", e))
+		return false;
+	/* A name that holds another backend (after a rebuild) gets this one. */
+	if (strcmp(m->row.backend, m->backend->name) != 0) {
+		free(m->row.backend);
+		m->row.backend = mem_dup(m->backend->name);
+		free(STEAL(m->row.module_digest));
+	}
+	if (!build(m, e))
+		return false;
+	if (proved_before(m)) {
+		if (m->task)
+			task_logf(m->task,
+				  "verified before, with another environment of these pieces");
+		return env_set_state(m->es->s.db, &m->row, ENV_READY, NULL, e);
+	}
+	if (prove(m, e))
+		return env_folder_make(m->es, &m->row, e);
+	/* Cancelled is not failed: built, as it is. */
+	return e->kind == ERR_CANCELLED ? false : fail(m, e);
+}
+
+bool envs_create(struct envs *es, const char *model_id, const struct backend *b, struct task *t,
+		 struct err *e)
+{
+	CLEANUP(free) char *name = env_name(model_id, b->name);
+	struct making m = {.es = es, .backend = b, .task = t};
+	bool ok;
+
+	if (!env_claim(es, name, is_cancelled, &m, e))
+		return false;
+	ok = env_row(es, name, b->name, &m.row, e) && make(&m, e);
+	env_release(es, name);
+	db_env_done(&m.row);
+	return ok;
+}

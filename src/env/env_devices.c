@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "env/env_devices.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/hardware.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "env/verify_crash.h"
+
+#define QUIET_MS 120000 /* a driver may compile something for its first visitor */
+
+/* "123 MiB": bytes, −1 when it is none. */
+static int64_t mebibytes(const char *text, const char *after)
+{
+	char *end;
+	long long n = strtoll(text, &end, 10);
+
+	if (end == text || n < 0 || n > INT64_MAX >> 20 || strncmp(end, after, strlen(after)) != 0)
+		return -1;
+	return (int64_t)n << 20;
+}
+
+static void copy(char *to, size_t size, const char *from, size_t len)
+{
+	(void)snprintf(to, size, "%.*s", (int)len, from);
+}
+
+/* "  Vulkan0: NAME (T MiB, F MiB free)"; NAME may hold colons and brackets. */
+static bool parse_line(const char *line, size_t len, struct env_device *ret)
+{
+	CLEANUP(free) char *text = mem_ndup(line, len);
+	char *name = text + strspn(text, " "), *colon = strstr(name, ": "), *memory = NULL;
+	struct env_device d = {0};
+	const char *comma;
+
+	for (char *p = colon; p && (p = strstr(p, " (")); p++)
+		memory = p;
+	if (name == text || !memory || !(comma = strstr(memory, ", ")))
+		return false;
+	d.total_bytes = mebibytes(memory + 2, " MiB, ");
+	d.free_bytes = mebibytes(comma + 2, " MiB free)");
+	if (d.total_bytes < 0 || d.free_bytes < 0 ||
+	    (size_t)(colon - name) >= sizeof(d.name)) /* a cut name would be another device */
+		return false;
+	copy(d.name, sizeof(d.name), name, (size_t)(colon - name));
+	copy(d.title, sizeof(d.title), colon + 2, (size_t)(memory - colon - 2));
+	*ret = d;
+	return true;
+}
+
+size_t env_devices_parse(const char *text, const struct backend *b, struct env_device **ret)
+{
+	struct env_device *list = NULL, d;
+	size_t count = 0;
+
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		if (!parse_line(line, strcspn(line, "\n"), &d) || !backend_owns_device(b, d.name))
+			continue;
+		list = mem_grow(list, count + 1, sizeof(*list));
+		list[count++] = d;
+	}
+	*ret = list;
+	return count;
+}
+
+static void the_cpu(struct env_device **ret, size_t *ret_count)
+{
+	struct env_device *d = mem_alloc(sizeof(*d));
+	struct hardware hw;
+
+	hardware_read(&hw);
+	(void)snprintf(d->name, sizeof(d->name), "none");
+	(void)snprintf(d->title, sizeof(d->title), "%s", hw.cpu_name);
+	d->total_bytes = hw.memory_bytes;
+	d->free_bytes = hw.memory_free_bytes;
+	*ret = d;
+	*ret_count = 1;
+}
+
+struct listener {
+	struct buf output;
+	bool (*cancelled)(void *arg);
+	void *arg;
+};
+
+static void add_line(void *arg, const char *line)
+{
+	struct listener *l = arg;
+
+	buf_printf(&l->output, "%s\n", line);
+}
+
+static bool is_cancelled(void *arg)
+{
+	const struct listener *l = arg;
+
+	return l->cancelled && l->cancelled(l->arg);
+}
+
+static bool none(const struct backend *b, const char *output, struct err *e)
+{
+	static const char lists_nothing[] = "Available devices:";
+	const char *said = strstr(output, lists_nothing);
+	size_t before = said ? (size_t)(said - output) : strlen(output);
+
+	(void)err_set(e, ERR_VERIFY, "no %s device: the module loads, but finds none%s%.*s",
+		      b->title, before > 1 ? ": " : "", before > 200 ? 200 : (int)before, output);
+	return err_hint(e, "shunt doctor %s names the driver that is missing", b->name);
+}
+
+bool env_devices_ask(const struct env_run *run, bool (*cancelled)(void *), void *arg,
+		     struct env_device **ret, size_t *ret_count, struct err *e)
+{
+	CLEANUP(free) char *program = fs_join(run->base_dir, "llama-server");
+	CLEANUP(free) char *text = NULL;
+	const char *const argv[] = {program, "--list-devices", NULL};
+	struct listener listener = {.cancelled = cancelled, .arg = arg};
+	struct proc_run ask = {
+		.argv = argv,
+		.env = strv_items(&run->environ),
+		.cwd = run->base_dir, /* modules are looked for in the working folder too */
+		.quiet_ms = QUIET_MS,
+		.on_line = add_line,
+		.cancelled = is_cancelled,
+		.arg = &listener,
+	};
+	int status = 0;
+	bool ok;
+
+	if (!run->backend->device_prefix) {
+		the_cpu(ret, ret_count);
+		return true;
+	}
+	ok = proc_run(&ask, &status, e);
+	text = buf_steal(&listener.output);
+	if (!ok)
+		return err_wrap(e, "asking for the %s devices", run->backend->title);
+	if (status != 0)
+		return verify_crash("llama-server --list-devices", status, text, e);
+	*ret_count = env_devices_parse(text, run->backend, ret);
+	return *ret_count > 0 || none(run->backend, text, e);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The devices that a base with its module sees: asks llama-server, reads what it prints. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "env/env.h"
+
+/* Lines of `llama-server --list-devices`; what is none of backend b is left out. Caller frees. */
+size_t env_devices_parse(const char *text, const struct backend *b, struct env_device **ret);
+/* ERR_VERIFY with the reason when there is none of the backend. For cpu: "none", the CPU itself. */
+MUST_CHECK bool env_devices_ask(const struct env_run *run, bool (*cancelled)(void *), void *arg,
+				struct env_device **ret, size_t *ret_count, struct err *e);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Inside src/env: what its files share. */
+
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "env/env.h"
+#include "env/env_state.h"
+
+#define ENV_CHECK_PREFIX ".check-" /* work folder of a verification, in envs_dir */
+
+struct busy; /* an environment that is being made or removed */
+
+struct envs {
+	struct envs_settings s; /* set once */
+	char *envs_dir, *cache_dir, *self;
+	pthread_mutex_t lock;
+	pthread_cond_t freed;
+	struct busy *busy; /* guarded by lock */
+};
+
+static inline void db_env_done_p(struct db_env *row)
+{
+	db_env_done(row);
+}
+
+/* One at a time works on an environment: waits until it is ours, ERR_CANCELLED when meanwhile
+ * `cancelled` says so. */
+MUST_CHECK bool env_claim(struct envs *es, const char *name, bool (*cancelled)(void *), void *arg,
+			  struct err *e);
+/* Without waiting; false when someone else works on it. */
+bool env_try_claim(struct envs *es, const char *name);
+void env_release(struct envs *es, const char *name);
+
+/* Are all pieces that the row names in the store? Never looks at their contents. */
+bool env_pieces_there(struct envs *es, const struct db_env *row);
+/* Row for a name: the one there is, or a new one in state planned (not saved). */
+MUST_CHECK bool env_row(struct envs *es, const char *name, const char *backend, struct db_env *ret,
+			struct err *e);
+
+/* envs/<name>/: env.json, bin/ and lib/ with links into the store; replaces what is there. */
+MUST_CHECK bool env_folder_make(struct envs *es, const struct db_env *row, struct err *e);
+MUST_CHECK bool env_folder_remove(struct envs *es, const char *name, struct err *e);
+
+/* What a worker needs, from a row with pieces. */
+void env_run_fill(struct envs *es, const struct db_env *row, const struct backend *b,
+		  struct env_run *ret);
+
+/* At open: finishes or undoes what an earlier run left. */
+MUST_CHECK bool env_recover(struct envs *es, struct err *e);
