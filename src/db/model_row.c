@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "db/record.h"
+
+#define COLUMN(field, type)                                                                        \
+	{                                                                                          \
+#field, type, offsetof(struct db_model, field)                                     \
+	}
+static const struct column columns[] = {
+	COLUMN(id, COLUMN_TEXT),
+	COLUMN(path, COLUMN_TEXT),
+	COLUMN(size_bytes, COLUMN_INT64),
+	COLUMN(sha256, COLUMN_TEXT),
+	COLUMN(architecture, COLUMN_TEXT),
+	COLUMN(name, COLUMN_TEXT),
+	COLUMN(quantization, COLUMN_TEXT),
+	COLUMN(parameters, COLUMN_INT64),
+	COLUMN(context_length, COLUMN_INT64),
+	COLUMN(mode, COLUMN_TEXT),
+	COLUMN(backend, COLUMN_TEXT),
+	COLUMN(environment, COLUMN_TEXT),
+	COLUMN(runtime, COLUMN_TEXT),
+	COLUMN(options, COLUMN_TEXT),
+	COLUMN(pulled, COLUMN_BOOL),
+	COLUMN(created, COLUMN_INT64),
+};
+#undef COLUMN
+
+static const struct table models = {"models", "model", columns, ARRAY_LEN(columns),
+				    sizeof(struct db_model)};
+
+void db_model_done(struct db_model *m)
+{
+	record_done(&models, m);
+}
+
+void db_model_copy(const struct db_model *from, struct db_model *to)
+{
+	record_copy(&models, from, to);
+}
+
+void db_models_free(struct db_model *list, size_t count)
+{
+	records_free(&models, list, count);
+}
+
+bool db_model_insert(struct db *db, const struct db_model *m, struct err *e)
+{
+	return record_put(db, &models, m, false, e);
+}
+
+bool db_model_get(struct db *db, const char *id, struct db_model *ret, struct err *e)
+{
+	return record_get(db, &models, id, ret, e);
+}
+
+bool db_model_list(struct db *db, struct db_model **ret_list, size_t *ret_count, struct err *e)
+{
+	DB_LOCK(db);
+	CLEANUP(query_end) struct query q = {0};
+
+	return record_select(db, &models, "ORDER BY id", &q, e) &&
+	       record_rows(&q, &models, (void **)ret_list, ret_count, e);
+}
+
+bool db_model_set_options(struct db *db, const char *id, const char *options, struct err *e)
+{
+	DB_LOCK(db);
+	CLEANUP(query_end) struct query q = {0};
+
+	if (!query(db, "UPDATE models SET options=? WHERE id=?", "saving a model's options", &q, e))
+		return false;
+	query_text(&q, options);
+	query_text(&q, id);
+	if (!query_run(&q, e))
+		return false;
+	return query_changes(&q) > 0 || record_absent(&models, id, e);
+}
+
+static bool flip(struct db *db, const char *id, const char *backend, const char *environment,
+		 const char *doing, struct err *e)
+{
+	CLEANUP(query_end) struct query q = {0};
+
+	if (!query(db, "UPDATE models SET backend=?, environment=? WHERE id=?", doing, &q, e))
+		return false;
+	query_text(&q, backend);
+	query_text(&q, environment);
+	query_text(&q, id);
+	if (!query_run(&q, e))
+		return false;
+	return query_changes(&q) > 0 || record_absent(&models, id, e);
+}
+
+bool db_model_associate(struct db *db, const char *id, const char *backend, const char *environment,
+			struct err *e)
+{
+	CLEANUP(free) char *doing = mem_printf("moving '%s' to environment '%s'", id, environment);
+	CLEANUP(free) char *text = mem_printf("runs on %s in %s", backend, environment);
+	bool ok;
+
+	DB_LOCK(db);
+	if (!db_exec(db, "BEGIN IMMEDIATE", doing, e))
+		return false;
+	ok = flip(db, id, backend, environment, doing, e) &&
+	     event_insert(db, "switched", id, text, e);
+	return db_end_transaction(db, ok, doing, e);
+}
+
+bool db_model_delete(struct db *db, const char *id, struct err *e)
+{
+	return record_delete(db, &models, id, e);
+}
