@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "gateway/gateway.h"
+#include "gateway/lane.h"
 
 struct worker {
 	const char *socket;
@@ -72,11 +72,33 @@ static void on_done(void *cls, struct MHD_Connection *c, void **context,
 	free(STEAL(*context));
 }
 
+static bool may(void *arg, const struct lane_facts *f)
+{
+	return f->content_type != NULL;
+}
+
+static int listen_on(uint16_t port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+				.sin_port = htons(port),
+				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 1024) < 0) {
+		perror("gateway_front: listen");
+		exit(1);
+	}
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
 	struct route_limits limits = {
 		.hold_timeout_ms = 60000, .hold_limit = 512, .hold_bytes = 256 << 20};
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct lane_door door = {.may = may};
+	struct lane *lane;
+	struct err e = {0};
 	struct worker worker;
 	struct routes *routes;
 	struct gateway *g;
@@ -86,19 +108,21 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	worker.socket = argv[1];
-	a.sin_port = htons((uint16_t)strtol(argv[2], NULL, 10));
+	door.fd = listen_on((uint16_t)strtol(argv[2], NULL, 10));
 	signal(SIGPIPE, SIG_IGN);
 	routes = routes_new(&limits);
 	route_open(routes_add(routes, "tiny"), &worker);
 	g = gateway_new(routes, NULL);
 	/* As src/api/server.c starts it. */
-	if (!MHD_start_daemon(
-		    MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0,
-		    NULL, NULL, on_request, g, MHD_OPTION_SOCK_ADDR, &a,
-		    MHD_OPTION_NOTIFY_COMPLETED, on_done, NULL, MHD_OPTION_CONNECTION_LIMIT, 1024U,
-		    MHD_OPTION_CONNECTION_TIMEOUT, 75U, MHD_OPTION_THREAD_STACK_SIZE,
-		    (size_t)256 * 1024, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END)) {
-		fprintf(stderr, "gateway_front: port %s is taken\n", argv[2]);
+	door.daemon = MHD_start_daemon(
+		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
+			MHD_USE_NO_LISTEN_SOCKET,
+		0, NULL, NULL, on_request, g, MHD_OPTION_NOTIFY_COMPLETED, on_done, NULL,
+		MHD_OPTION_CONNECTION_LIMIT, 1024U, MHD_OPTION_CONNECTION_TIMEOUT, 75U,
+		MHD_OPTION_THREAD_STACK_SIZE, (size_t)256 * 1024, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+		1, MHD_OPTION_END);
+	if (!door.daemon || !lane_start(g, &door, 1, &lane, &e)) {
+		fprintf(stderr, "gateway_front: %s\n", door.daemon ? e.msg : "no HTTP server");
 		return 1;
 	}
 	for (;;)

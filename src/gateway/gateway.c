@@ -5,17 +5,11 @@
 #include <string.h>
 
 #include "gateway/exchange.h"
+#include "gateway/gateway_priv.h"
 #include "gateway/openai.h"
 #include "gateway/relay.h"
 
 #define TICK_MS 5000
-
-struct gateway {
-	struct routes *routes;
-	struct switcher *switcher;
-	struct upstreams *upstreams;
-	int64_t tick_ms;
-};
 
 static const char *const paths[] = {
 	"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/tokenize",
@@ -46,8 +40,7 @@ void gateway_set_tick(struct gateway *g, int64_t tick_ms)
 	g->tick_ms = tick_ms;
 }
 
-/* Our own string, that outlives the request. */
-static const char *known_path(const char *path)
+const char *gateway_path(const char *path)
 {
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		if (strcmp(paths[i], path) == 0)
@@ -57,7 +50,7 @@ static const char *known_path(const char *path)
 
 bool gateway_owns(const char *path)
 {
-	return known_path(path) != NULL;
+	return gateway_path(path) != NULL;
 }
 
 struct MHD_Response *gateway_error(const struct err *e)
@@ -123,7 +116,7 @@ enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int 
 			       const char *method, const char *path, const char *body,
 			       size_t body_len)
 {
-	const char *known = known_path(path);
+	const char *known = gateway_path(path);
 	struct route *route;
 	struct scan scan;
 	struct exchange *ex;

@@ -297,6 +297,18 @@ enum route_turn route_enter(struct route *r, struct route_place *p, int64_t body
 	return turn;
 }
 
+bool route_try(struct route *r, struct route_ticket *ret)
+{
+	bool ok;
+
+	pthread_mutex_lock(&r->lock);
+	ok = !r->first && has_room(r);
+	if (ok)
+		take(r, ret);
+	pthread_mutex_unlock(&r->lock);
+	return ok;
+}
+
 void route_give_up(struct route_place *p)
 {
 	struct route *r = p->route;

@@ -64,6 +64,8 @@ enum route_turn {
 enum route_turn route_enter(struct route *r, struct route_place *p, int64_t body_bytes,
 			    int64_t wait_ms, bool (*gone)(void *), void *arg,
 			    struct route_ticket *ret, struct err *e);
+/* Takes a slot if one is free and nobody waits; never waits itself. */
+MUST_CHECK bool route_try(struct route *r, struct route_ticket *ret);
 void route_give_up(struct route_place *p); /* not in line: nothing happens */
 /* The same in one call, however long it takes; a closed route is refused. `tick` (may be NULL) is
  * called about each 5 s of waiting. */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Inside gateway/: what the two ways of serving share. */
+
+#include <stdint.h>
+
+#include "gateway/gateway.h"
+#include "gateway/upstream.h"
+
+struct gateway {
+	struct routes *routes;
+	struct switcher *switcher;
+	struct upstreams *upstreams;
+	int64_t tick_ms;
+};
+
+/* The path as a string that outlives the request; NULL: none of ours. */
+const char *gateway_path(const char *path);

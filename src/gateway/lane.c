@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/lane.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway/lane_priv.h"
+
+#define EVENTS 128
+#define CLIENTS 1024
+#define BUSY_TICK_MS 100 /* how often a forced switch is looked for */
+#define IDLE_TICK_MS 1000
+#define PARTIAL_MS 2000 /* a request that comes slowly gets a thread */
+#define IDLE_MS 75000
+#define STUCK_MS 75000 /* a client that takes nothing of its answer */
+#define STACK_BYTES ((size_t)128 * 1024)
+
+bool lane_watch(const struct lane *l, struct source *s, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.ptr = s};
+
+	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, s->fd, &e) == 0;
+}
+
+void lane_bury(struct lane *l, struct source *s)
+{
+	if (s->fd >= 0) {
+		/* By hand: a child between fork and exec holds it, too, and epoll would ring on. */
+		(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, s->fd, NULL);
+		close(s->fd);
+	}
+	s->fd = -1;
+	s->dead = l->dead;
+	l->dead = s;
+}
+
+static void free_dead(struct lane *l)
+{
+	while (l->dead) {
+		struct source *next = l->dead->dead;
+
+		free(l->dead); /* the first member of what was allocated */
+		l->dead = next;
+	}
+}
+
+/* --- clients ------------------------------------------------------------ */
+
+static void forget(struct lane *l, struct client *c)
+{
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		l->clients = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	l->client_count--;
+	buf_done(&c->out);
+}
+
+void lane_close_client(struct lane *l, struct client *c)
+{
+	lane_let_go(l, c, false);
+	forget(l, c);
+	lane_bury(l, &c->s);
+}
+
+static void give(const struct door *d, int fd)
+{
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+	socklen_t len = sizeof(address);
+
+	if (getpeername(fd, (struct sockaddr *)&address, &len) < 0) {
+		close(fd);
+		return;
+	}
+	/* It closes the descriptor when it can't take it (connection limit). */
+	(void)MHD_add_connection(d->settings.daemon, fd, (struct sockaddr *)&address, len);
+}
+
+void lane_hand_over(struct lane *l, struct client *c)
+{
+	int fd = c->s.fd;
+
+	lane_let_go(l, c, false);
+	forget(l, c);
+	(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
+	c->s.fd = -1;
+	lane_bury(l, &c->s);
+	give(c->door, fd);
+}
+
+static void admit(struct lane *l, const struct door *d, int fd)
+{
+	struct client *c;
+	int one = 1;
+
+	if (l->client_count >= CLIENTS) {
+		give(d, fd);
+		return;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+			 sizeof(one)); /* not on Unix: no harm */
+	c = mem_alloc(sizeof(*c));
+	c->s = (struct source){.kind = SOURCE_CLIENT, .fd = fd};
+	c->door = d;
+	c->since = l->now;
+	c->next = l->clients;
+	if (c->next)
+		c->next->prev = c;
+	l->clients = c;
+	l->client_count++;
+	/* Edges: a request under way stays in the socket without ringing again and again. */
+	if (!lane_watch(l, &c->s, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
+		lane_close_client(l, c);
+}
+
+static void open_door(struct lane *l, const struct door *d)
+{
+	for (int i = 0; i < EVENTS; i++) {
+		int fd = accept4(d->s.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd >= 0) {
+			admit(l, d, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE) {
+			log_warn("too many open files: clients wait, continuing");
+			(void)poll(NULL, 0, BUSY_TICK_MS);
+		}
+		return;
+	}
+}
+
+/* --- requests ----------------------------------------------------------- */
+
+/* A plain POST for a model of ours, from someone who may. */
+static struct route *find_route(struct lane *l, struct client *c, const struct post *p,
+				const char **ret_path)
+{
+	struct lane_facts facts = {.host = p->host,
+				   .content_type = p->content_type,
+				   .authorization = p->authorization,
+				   .api_key = p->api_key};
+	struct err ignored = {0};
+	struct scan scan;
+
+	*ret_path = gateway_path(p->path);
+	if (!*ret_path || !c->door->settings.may(c->door->settings.arg, &facts))
+		return NULL;
+	if (!scan_request(p->body, p->body_len, &scan, &ignored) || !scan.has_model ||
+	    scan.has_id_slot)
+		return NULL;
+	memcpy(c->model, scan.model, sizeof(c->model));
+	return routes_find(l->g->routes, scan.model);
+}
+
+void lane_read(struct lane *l, struct client *c)
+{
+	ssize_t n = recv(c->s.fd, l->peek, PEEK_SIZE, MSG_PEEK | MSG_DONTWAIT);
+	const char *path;
+	struct route *route;
+	struct post p;
+
+	c->news = false;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		lane_close_client(l, c);
+		return;
+	}
+	switch (post_parse(l->peek, (size_t)n, &p)) {
+	case POST_PARTIAL:
+		if (!c->partial)
+			c->since = l->now;
+		c->partial = true;
+		if (n == PEEK_SIZE)
+			break;
+		return;
+	case POST_WHOLE:
+		route = find_route(l, c, &p, &path);
+		c->news = (size_t)n > p.size; /* the next one is here, too */
+		if (route && lane_ask(l, c, route, path, &p))
+			return;
+		break;
+	default:
+		break;
+	}
+	lane_hand_over(l, c);
+}
+
+static void on_client(struct lane *l, struct client *c, uint32_t events)
+{
+	if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) {
+		/* A half-close counts as gone. What came before it, microhttpd may answer. */
+		char byte;
+
+		if (c->state == CLIENT_READING &&
+		    recv(c->s.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+			lane_hand_over(l, c);
+		else
+			lane_close_client(l, c);
+		return;
+	}
+	if (c->out.len > 0 && (events & EPOLLOUT)) {
+		if (!lane_flush(l, c))
+			return;
+		if (c->out.len == 0 && c->state == CLIENT_PASSING) {
+			lane_answer(l, c, true);
+			return;
+		}
+	}
+	if (!(events & EPOLLIN) && !c->news)
+		return;
+	if (c->state == CLIENT_READING && c->out.len == 0)
+		lane_read(l, c);
+	else
+		c->news = true;
+}
+
+/* --- now and then ------------------------------------------------------- */
+
+static void look_at(struct lane *l, struct client *c)
+{
+	struct err e = {0};
+
+	if (c->out.len > 0) {
+		if (l->now - c->since > STUCK_MS)
+			lane_close_client(l, c);
+	} else if (c->state == CLIENT_READING) {
+		if (c->partial && l->now - c->since > PARTIAL_MS)
+			lane_hand_over(l, c);
+		else if (l->now - c->since > IDLE_MS)
+			lane_close_client(l, c);
+	} else if (route_cut_requested(&c->ticket)) {
+		err_set(&e, ERR_UNAVAILABLE,
+			"model '%s' was switched or unloaded by force before the answer ended",
+			c->model);
+		(void)err_hint(&e, "ask again");
+		lane_fail(l, c, &e);
+	}
+}
+
+static void tick(struct lane *l)
+{
+	struct client *next;
+
+	l->ticked = l->now;
+	for (struct client *c = l->clients; c; c = next) {
+		next = c->next;
+		look_at(l, c);
+	}
+	lane_sweep(l);
+}
+
+static int tick_ms(const struct lane *l)
+{
+	if (l->busy > 0)
+		return BUSY_TICK_MS;
+	return l->clients || l->idle ? IDLE_TICK_MS : -1;
+}
+
+static void on_event(struct lane *l, struct source *s, uint32_t events)
+{
+	struct up *up;
+
+	if (s->fd < 0)
+		return; /* closed earlier in this round */
+	switch (s->kind) {
+	case SOURCE_DOOR:
+		open_door(l, (struct door *)s);
+		break;
+	case SOURCE_CLIENT:
+		on_client(l, (struct client *)s, events);
+		break;
+	case SOURCE_UP:
+		up = (struct up *)s;
+		up->ended |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+		if (!up->client)
+			lane_drop_idle(l, up);
+		else
+			lane_answer(l, up->client, up->ended);
+		break;
+	default:
+		break; /* woken to quit */
+	}
+}
+
+static void *run(void *arg)
+{
+	struct lane *l = arg;
+	struct epoll_event events[EVENTS];
+
+	while (!atomic_load(&l->quit)) {
+		int n = epoll_wait(l->epoll, events, EVENTS, tick_ms(l));
+
+		l->now = clock_ms();
+		for (int i = 0; i < n; i++)
+			on_event(l, events[i].data.ptr, events[i].events);
+		if (l->now - l->ticked >= BUSY_TICK_MS)
+			tick(l);
+		free_dead(l);
+	}
+	while (l->clients)
+		lane_close_client(l, l->clients);
+	while (l->idle)
+		lane_drop_idle(l, l->idle);
+	free_dead(l);
+	return NULL;
+}
+
+/* --- begin and end ------------------------------------------------------ */
+
+static void release(struct lane *l)
+{
+	for (size_t i = 0; i < l->door_count; i++)
+		close_p(&l->doors[i].s.fd);
+	close_p(&l->wake.fd);
+	close_p(&l->epoll);
+	free(l);
+}
+
+static bool set_up(struct lane *l, struct err *e)
+{
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	l->wake = (struct source){.kind = SOURCE_WAKE, .fd = eventfd(0, EFD_CLOEXEC)};
+	if (l->epoll < 0 || l->wake.fd < 0 || !lane_watch(l, &l->wake, EPOLLIN))
+		return err_sys(e, errno, "epoll");
+	for (size_t i = 0; i < l->door_count; i++) {
+		int flags = fcntl(l->doors[i].s.fd, F_GETFL);
+
+		if (flags < 0 || fcntl(l->doors[i].s.fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+		    !lane_watch(l, &l->doors[i].s, EPOLLIN))
+			return err_sys(e, errno, "a listening socket");
+	}
+	return true;
+}
+
+static bool start_thread(struct lane *l, struct err *e)
+{
+	pthread_attr_t attr;
+	int error;
+
+	pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+	error = pthread_create(&l->thread, &attr, run, l);
+	pthread_attr_destroy(&attr);
+	return error == 0 || err_sys(e, error, "a thread for the gateway");
+}
+
+bool lane_start(struct gateway *g, const struct lane_door *doors, size_t count, struct lane **ret,
+		struct err *e)
+{
+	struct lane *l = mem_alloc(sizeof(*l));
+
+	l->g = g;
+	l->epoll = -1;
+	for (; l->door_count < count && l->door_count < LANE_DOORS; l->door_count++) {
+		struct door *d = &l->doors[l->door_count];
+
+		d->settings = doors[l->door_count];
+		d->s = (struct source){.kind = SOURCE_DOOR, .fd = d->settings.fd};
+	}
+	if (!set_up(l, e) || !start_thread(l, e)) {
+		release(l);
+		return false;
+	}
+	*ret = l;
+	return true;
+}
+
+void lane_stop(struct lane *l)
+{
+	uint64_t one = 1;
+
+	if (!l)
+		return;
+	atomic_store(&l->quit, true);
+	(void)!write(l->wake.fd, &one, sizeof(one));
+	(void)pthread_join(l->thread, NULL);
+	release(l);
+}
