@@ -70,8 +70,8 @@ static void add_snapshot(struct stream *s)
 		return;
 	}
 	buf_printf(&s->out,
-		   "id: %" PRIx64 "-%" PRIu64 "\nevent: %s\ndata: ", (uint64_t)s->c.api->started,
-		   s->seen, s->task[0] ? "task" : "snapshot");
+		   "id: %" PRIx64 "-%" PRIu64 "%s\nevent: %s\ndata: ", (uint64_t)s->c.api->started,
+		   s->seen, s->over ? "-end" : "", s->task[0] ? "task" : "snapshot");
 	buf_str(&s->out, data);
 	buf_str(&s->out, "\n\n");
 	free(s->last);

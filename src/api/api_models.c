@@ -238,27 +238,23 @@ bool models_patch(struct call *c, struct err *e)
 
 /* The file may go: Shunt fetched it, it lies where Shunt puts what it fetches, no other model uses
  * it. */
-static bool check_file_ours(struct api *a, const struct db_model *m, struct err *e)
+static bool may_remove_file(struct api *a, const struct db_model *m, bool *ret, struct err *e)
 {
 	CLEANUP(free) char *folder = fs_real(a->s.models_dir);
 	CLEANUP(free) char *file = fs_real(m->path);
 	struct db_model *all = NULL;
 	size_t count = 0, len = folder ? strlen(folder) : 0;
-	bool ok = true;
 
-	if (!m->pulled ||
-	    (file && (!folder || strncmp(file, folder, len) != 0 || file[len] != '/'))) {
-		(void)err_set(e, ERR_CONFLICT, "the file of model '%s' was not fetched by Shunt",
-			      m->id);
-		return err_hint(e, "leave delete_file away, and remove '%.180s' yourself", m->path);
-	}
+	*ret = m->pulled && file && folder && strncmp(file, folder, len) == 0 && file[len] == '/';
+	if (!*ret)
+		return true;
 	if (!db_model_list(a->s.db, &all, &count, e))
 		return false;
-	for (size_t i = 0; i < count && ok; i++)
+	for (size_t i = 0; i < count; i++)
 		if (strcmp(all[i].id, m->id) != 0 && strcmp(all[i].path, m->path) == 0)
-			ok = err_set(e, ERR_CONFLICT, "model '%s' uses the same file", all[i].id);
+			*ret = false;
 	db_models_free(all, count);
-	return ok || err_hint(e, "leave delete_file away");
+	return true;
 }
 
 static bool forget(struct api *a, const struct db_model *m, struct err *e)
@@ -273,13 +269,15 @@ static bool forget(struct api *a, const struct db_model *m, struct err *e)
 
 bool models_delete(struct call *c, struct err *e)
 {
-	bool delete_file = false, ok;
+	bool delete_file = false, ok = true;
 	struct db_model m = {0};
 
 	if (!call_query_bool(c, "delete_file", false, &delete_file, e) ||
 	    !model_require(c->api, c->match.part, &m, e))
 		return false;
-	ok = (!delete_file || check_file_ours(c->api, &m, e)) && forget(c->api, &m, e);
+	if (delete_file)
+		ok = may_remove_file(c->api, &m, &delete_file, e);
+	ok = ok && forget(c->api, &m, e);
 	if (ok && delete_file && unlink(m.path) < 0 && errno != ENOENT)
 		ok = err_sys(e, errno, "model '%s' is forgotten, but removing '%s'", m.id, m.path);
 	if (ok) {

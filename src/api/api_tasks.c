@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +141,7 @@ static bool answer_file(struct call *c, int fd, int64_t offset, struct err *e)
 		return false;
 	}
 	size = st.st_size > offset ? st.st_size - offset : 0;
-	(void)snprintf(next, sizeof(next), "%lld", (long long)(offset + size));
+	(void)snprintf(next, sizeof(next), "%" PRId64, offset + size);
 	c->response = MHD_create_response_from_fd_at_offset64((uint64_t)size, fd, (uint64_t)offset);
 	MHD_add_response_header(c->response, MHD_HTTP_HEADER_CONTENT_TYPE,
 				"text/plain; charset=utf-8");
@@ -172,6 +173,7 @@ bool tasks_get_log(struct call *c, struct err *e)
 
 bool tasks_post_cancel(struct call *c, struct err *e)
 {
+	c->status = MHD_HTTP_ACCEPTED; /* it ends soon */
 	return task_require(c->match.part, e) && tasks_cancel(c->api->s.tasks, c->match.part, e) &&
 	       tasks_get_one(c, e);
 }

@@ -59,7 +59,7 @@ static bool check_host(const struct guard *g, const struct guard_facts *f, struc
 		 in_list(g->hosts, name) || in_list(g->hosts, f->host))
 		return true;
 	else
-		(void)err_set(e, ERR_FORBIDDEN, "host '%.100s' is not one of ours", name);
+		(void)err_set(e, ERR_FORBIDDEN, "the Host '%.100s' is not one of ours", name);
 	return err_hint(e, "use an IP address, localhost, or a name in allowed_hosts");
 }
 
@@ -81,7 +81,8 @@ static bool check_origin(const struct guard *g, const struct guard_facts *f, str
 	bool allowed = guard_origin_allowed(g, f->origin);
 
 	if (f->origin && !allowed && !is_own_origin(f->origin, f->host)) {
-		(void)err_set(e, ERR_FORBIDDEN, "pages of origin '%.100s' may not call", f->origin);
+		(void)err_set(e, ERR_FORBIDDEN, "the Origin '%.100s' is a page that may not call",
+			      f->origin);
 		return err_hint(e, "add the origin to allowed_origins");
 	}
 	if (f->fetch_site && !allowed && strcasecmp(f->fetch_site, "cross-site") == 0) {

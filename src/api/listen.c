@@ -22,6 +22,15 @@ static void freeaddrinfo_p(struct addrinfo **list)
 		freeaddrinfo(*list);
 }
 
+/* Hands a descriptor on. */
+static int take(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
 static bool bad_address(const char *address, struct err *e)
 {
 	(void)err_set(e, ERR_INVALID, "listen '%.100s' is not an address", address);
@@ -78,7 +87,7 @@ static bool port_of(int fd, int *ret, struct err *e)
 		struct sockaddr any;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
-	} bound;
+	} bound = {0};
 	socklen_t len = sizeof(bound);
 
 	if (getsockname(fd, &bound.any, &len) < 0)
@@ -117,8 +126,7 @@ bool listen_tcp(const char *address, int *ret_fd, int *ret_port, bool *ret_loopb
 	if (!port_of(fd, ret_port, e))
 		return false;
 	*ret_loopback = is_loopback(list->ai_addr);
-	*ret_fd = fd;
-	fd = -1;
+	*ret_fd = take(&fd);
 	return true;
 }
 
@@ -175,7 +183,6 @@ bool listen_unix(const char *path, int *ret_fd, struct err *e)
 	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 || chmod(path, 0600) < 0 ||
 	    listen(fd, BACKLOG) < 0)
 		return err_sys(e, errno, "listening on socket '%s'", path);
-	*ret_fd = fd;
-	fd = -1;
+	*ret_fd = take(&fd);
 	return true;
 }

@@ -110,7 +110,9 @@ bool models_add(struct call *c, struct err *e)
 				   "\"pull\": \"smollm2\" to fetch one");
 	}
 	if (path && !id)
-		id = from_path = catalog_id_from_path(path);
+		from_path = catalog_id_from_path(path);
+	if (from_path)
+		id = from_path;
 	if (!check(c, options, id, &text, e))
 		return false;
 	return path ? add_path(c, path, id, text, e) : pull(c, name, id, options, e);

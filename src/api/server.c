@@ -152,7 +152,8 @@ static bool open_tcp(struct api *a, struct err *e)
 		return false;
 	if (!loopback && !a->s.api_key) {
 		(void)err_set(e, ERR_INVALID,
-			      "listening on %s, which other machines can reach, needs an API key",
+			      "listening on %s, which other machines can reach, needs a key: "
+			      "api_key_file is not set",
 			      a->s.listen);
 		return err_hint(e, "openssl rand -hex 24 > FILE, then --api-key-file FILE; or "
 				   "listen on 127.0.0.1");
