@@ -23,6 +23,7 @@ struct engine_settings {
 				  sha256=H", "URL sha256=H", folder, archive [sha256=H] */
 	const char *cpu;       /* flavour: "native" or "x86-64-v3" */
 	int jobs;              /* parallel compilers, 0: by cores and memory */
+	bool hurry;            /* compilers at normal priority, not when the machine is idle */
 	const char *cache_dir; /* downloads, ccache */
 };
 MUST_CHECK bool engine_open(const struct engine_settings *s, struct engine **ret, struct err *e);
@@ -59,6 +60,8 @@ struct build_watch {
 };
 /* Makes the piece in the store if it isn't there: disk and memory check, fetch, unpack, patch,
  * configure, compile, install, publish. On any failure nothing of it stays but a broken download's
- * part. ERR_BUILD carries the compiler's last error lines. */
+ * part. ERR_BUILD carries the compiler's error lines. Callers that want the same digest share one
+ * build, each sees its whole log; it is cancelled when the last of them is. The callbacks are
+ * called on the caller's thread. */
 MUST_CHECK bool engine_build(struct engine *en, struct store *store, const struct recipe *r,
 			     const struct build_watch *w, struct err *e);

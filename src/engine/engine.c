@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "backend/hardware.h"
+#include "engine/engine_priv.h"
+
+static bool check_cpu(const char *cpu, struct err *e)
+{
+	CLEANUP(strv_done) struct strv flags = {0};
+
+	if (hardware_cpu_flags(cpu, &flags))
+		return true;
+	(void)err_set(e, ERR_INVALID, "engine_cpu '%s' is not known here", cpu);
+	return err_hint(e, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
+}
+
+bool engine_open(const struct engine_settings *s, struct engine **ret, struct err *e)
+{
+	CLEANUP(engine_free) struct engine *en = mem_alloc(sizeof(*en));
+	const char *cpu = s->cpu && s->cpu[0] ? s->cpu : "native";
+
+	(void)pthread_mutex_init(&en->lock, NULL);
+	en->cpu = mem_dup(cpu);
+	en->cache_dir = mem_dup(s->cache_dir);
+	en->jobs = s->jobs;
+	en->hurry = s->hurry;
+	if (!check_cpu(cpu, e) || !pin_find(s->data_dir, &en->pin, e) ||
+	    !source_parse(s->source, en->pin, s->cache_dir, &en->source, e))
+		return false;
+	*ret = STEAL(en);
+	return true;
+}
+
+void engine_free(struct engine *en)
+{
+	if (en == NULL)
+		return;
+	assert(en->builds == NULL);
+	(void)pthread_mutex_destroy(&en->lock);
+	pin_free(en->pin);
+	source_free(en->source);
+	free(en->cpu);
+	free(en->cache_dir);
+	free(en);
+}
+
+const char *engine_release(const struct engine *en)
+{
+	return en->pin->release;
+}
+
+void engine_check_tools(struct engine *en, struct toolkit *tk)
+{
+	tools_check(tk, en->source->kind == SOURCE_PIP && !source_is_here(en->source));
+}

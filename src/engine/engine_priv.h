@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the files of the engine share. */
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "engine/engine.h"
+#include "engine/pin.h"
+#include "engine/source.h"
+#include "engine/tools.h"
+
+struct shared; /* a build that runs: share.c */
+
+struct engine {
+	struct pin *pin; /* set once, as all but builds */
+	struct source *source;
+	char *cpu;
+	char *cache_dir;
+	int jobs;
+	bool hurry;
+	pthread_mutex_t lock;
+	struct shared *builds; /* guarded by lock */
+};
+
+/* Hash of a recipe's source, from its inputs. */
+void recipe_source(const struct recipe *r, char ret_hex[static 65]);
+struct recipe *recipe_copy(const struct recipe *r);
+
+/* The build itself, on one thread; only one at a time for a digest in this process. */
+MUST_CHECK bool job_run(struct engine *en, struct store *store, const struct recipe *r,
+			const struct build_watch *w, struct err *e);
+/* Is everything that is to be published fit to be moved and run elsewhere? No RUNPATH entry but
+ * $ORIGIN's, no trace of the stage. */
+MUST_CHECK bool elf_check(const char *path, const char *stage, struct err *e);
