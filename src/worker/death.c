@@ -9,6 +9,9 @@
 
 #include "base/mem.h"
 
+/* Of a line of output in a message, which has other things to hold. */
+#define LINE_SHOWN 160
+
 enum remedy { DOCTOR, MEMORY, MODEL_FILE, OPTION, REBUILD, AGAIN, LOGS };
 
 struct cause {
@@ -87,48 +90,65 @@ static void advise(const struct death *d, enum remedy remedy, struct err *ret)
 	}
 }
 
-/* The line around `at`, without the time before it; at most 160 bytes, which the err's text holds.
+/* Past the time in "0.00.006.153 E gguf_init…"; *ret_level is 'E', 'W', 'I', or 0 without a time.
  */
-static int line_at(const char *text, const char *at, const char **ret)
+static const char *past_time(const char *line, char *ret_level)
 {
-	const char *start = at;
-	size_t len;
+	size_t len = strspn(line, "0123456789.");
 
-	while (start > text && start[-1] != '\n')
-		start--;
-	/* "0.00.006.153 E gguf_init…" */
-	len = strspn(start, "0123456789.");
-	if (len > 8 && start[len] == ' ' && start[len + 1] != '\0' && start[len + 2] == ' ')
-		start += len + 3;
-	len = strcspn(start, "\n");
-	*ret = start;
-	return (int)(len < 160 ? len : 160);
+	*ret_level = 0;
+	if (len < 8 || line[len] != ' ' || line[len + 1] == '\0' || line[len + 2] != ' ')
+		return line;
+	*ret_level = line[len + 1];
+	return line + len + 3;
 }
 
-static const char *last_line(const char *text)
+static const char *line_start(const char *text, const char *at)
 {
-	size_t len = strlen(text);
+	while (at > text && at[-1] != '\n')
+		at--;
+	return at;
+}
 
-	while (len > 0 && text[len - 1] == '\n')
-		len--;
-	while (len > 0 && text[len - 1] != '\n')
-		len--;
-	return text + len;
+/* The last line that is more than information; NULL when there is none. */
+static const char *last_words(const char *text)
+{
+	const char *end = text + strlen(text);
+	char level;
+
+	while (end > text) {
+		const char *start = line_start(text, end - 1);
+
+		(void)past_time(start, &level);
+		if (*start != '\n' && level != 'I')
+			return start;
+		end = start;
+	}
+	return NULL;
+}
+
+static char *status_name(int status)
+{
+	const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+
+	if (name)
+		return mem_printf("SIG%s", name);
+	return WIFSIGNALED(status) ? mem_printf("signal %d", WTERMSIG(status))
+				   : mem_printf("exit status %d", WEXITSTATUS(status));
 }
 
 static void say(const struct death *d, const char *meaning, const char *at, struct err *ret)
 {
-	int status = d->status;
-	CLEANUP(free)
-	char *how = WIFSIGNALED(status) ? mem_printf("SIG%s", sigabbrev_np(WTERMSIG(status)))
-					: mem_printf("exit status %d", WEXITSTATUS(status));
-	const char *line = "";
-	int len = at ? line_at(d->output, at, &line) : 0;
+	CLEANUP(free) char *how = status_name(d->status);
+	char level;
+	const char *line = at ? past_time(line_start(d->output, at), &level) : "";
+	size_t len = strcspn(line, "\n");
 	bool memory = strcmp(meaning, "out of memory") == 0;
 	const char *device = strcmp(d->device, "none") == 0 ? "the CPU" : d->device;
 
 	(void)err_set(ret, ERR_WORKER, "%s%s%s (%s)%s%.*s", meaning, memory ? " on " : "",
-		      memory ? device : "", how, len > 0 ? ": " : "", len, line);
+		      memory ? device : "", how, len > 0 ? ": " : "",
+		      (int)(len < LINE_SHOWN ? len : LINE_SHOWN), line);
 }
 
 static bool by_signal(const struct death *d, bool always, struct err *ret)
@@ -136,7 +156,7 @@ static bool by_signal(const struct death *d, bool always, struct err *ret)
 	for (size_t i = 0; WIFSIGNALED(d->status) && i < ARRAY_LEN(signals); i++) {
 		if (signals[i].signal != WTERMSIG(d->status) || (always && !signals[i].always))
 			continue;
-		say(d, signals[i].meaning, last_line(d->output), ret);
+		say(d, signals[i].meaning, last_words(d->output), ret);
 		advise(d, signals[i].remedy, ret);
 		return true;
 	}
@@ -161,6 +181,6 @@ void death_explain(const struct death *d, struct err *ret)
 {
 	if (by_signal(d, true, ret) || by_output(d, ret) || by_signal(d, false, ret))
 		return;
-	say(d, "it ended by itself", last_line(d->output), ret);
+	say(d, "it ended by itself", last_words(d->output), ret);
 	advise(d, LOGS, ret);
 }

@@ -27,7 +27,7 @@ static void stage(const char *line, double *ret_index, double *ret_count)
 	const char *at = strstr(line, "\"stages\":[");
 	const char *current = strstr(line, "\"current\":\"");
 	const char *end = at ? strchr(at, ']') : NULL;
-	double count = 0;
+	int count = 0;
 
 	*ret_index = 0;
 	*ret_count = 1;

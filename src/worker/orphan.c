@@ -77,13 +77,14 @@ static void kill_one(const struct proc *p)
 		log_warn("orphan worker does not end pid=%d, continuing", p->pid);
 }
 
+/* Ours only: run_dir may hold other things. */
 static bool look_at(void *arg, const char *name, struct err *e)
 {
 	CLEANUP(free) char *path = fs_join(arg, name);
 	struct proc p = {.pidfd = -1};
 	size_t len = strlen(path);
 
-	if (len < 4 || strcmp(path + len - 4, ".pid") != 0)
+	if (strncmp(name, "w-", 2) != 0 || strcmp(path + len - 4, ".pid") != 0)
 		return true;
 	CLEANUP(free) char *folder = mem_ndup(path, len - 4);
 	if (read_note(path, &p) && proc_alive(p.pid, p.start_time) && sits_in(p.pid, folder))
@@ -91,7 +92,6 @@ static bool look_at(void *arg, const char *name, struct err *e)
 	return fs_remove_tree(path, e);
 }
 
-/* Folders of ours only: run_dir holds other things too. */
 static bool remove_folder(void *arg, const char *name, struct err *e)
 {
 	CLEANUP(free) char *path = fs_join(arg, name);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -61,8 +62,8 @@ static void make_args(const struct worker *w, struct strv *ret)
 static bool run(struct worker *w, int output, struct err *e)
 {
 	CLEANUP(strv_done) struct strv args = {0};
+	const struct rlimit no_core = {0, 0};
 	int ends[2];
-	bool ok;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_sys(e, errno, "socketpair for the input of llama-server");
@@ -77,8 +78,11 @@ static bool run(struct worker *w, int output, struct err *e)
 				 .err = output,
 				 .death_signal = SIGKILL,
 				 .oom_score_adj = WORKER_OOM_SCORE};
-	ok = proc_spawn(&spec, &w->proc, e);
-	return ok && orphan_note(w->pid_file, &w->proc, e);
+	if (!proc_spawn(&spec, &w->proc, e))
+		return false;
+	/* A core file would be as big as the model, and is written before the end is seen. */
+	(void)prlimit(w->proc.pid, RLIMIT_CORE, &no_core, NULL);
+	return orphan_note(w->pid_file, &w->proc, e);
 }
 
 bool spawn_server(struct worker *w, struct err *e)

@@ -152,15 +152,13 @@ static bool right_devices(const struct worker *w, struct err *e)
 	char *rest = names;
 
 	if (!w->device_prefix && f->devices[0])
-		return err_set(e, ERR_WORKER, "it was to compute on the CPU but uses %s",
-			       f->devices);
+		return err_set(e, ERR_WORKER, "it was to compute on the CPU but uses %.*s",
+			       (int)strlen(f->devices) - 1, f->devices);
 	for (char *name; w->device_prefix && (name = strsep(&rest, ","));)
 		if (strncmp(name, w->device_prefix, strlen(w->device_prefix)) != 0 ||
 		    !load_facts_uses(f, name)) {
-			(void)err_set(e, ERR_WORKER,
-				      "it does not compute on %s but on %s: refused, because it "
-				      "would be slow without a word",
-				      name, f->devices[0] ? f->devices : "the CPU");
+			(void)err_set(e, ERR_WORKER, "it was to compute on %s but uses %s", name,
+				      f->devices[0] ? f->devices : "the CPU alone");
 			return err_hint(e, "shunt doctor %s", w->backend);
 		}
 	return true;

@@ -81,8 +81,9 @@ const char *worker_backend(const struct worker *w);
 const char *worker_device(const struct worker *w);
 int worker_pid(const struct worker *w);
 int worker_slots(const struct worker *w);
-int64_t worker_started(const struct worker *w);      /* wall ms */
-int64_t worker_memory_bytes(const struct worker *w); /* now */
+int64_t worker_started(const struct worker *w); /* wall ms */
+/* Now: of the process, and what it said that it took on its devices when it loaded. */
+int64_t worker_memory_bytes(const struct worker *w);
 /* Why it went down: a copy, "" while it lives. Caller frees. */
 char *worker_death(const struct worker *w);
 /* Generates one token of the loaded model: the proof at a switch. */

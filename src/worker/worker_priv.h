@@ -21,6 +21,8 @@
 
 enum worker_ask { EV_START, EV_READY, EV_STOP, EV_EXIT, EV_TIMEOUT, EV_COUNT };
 
+/* Grouped by who may touch what, not by size. */
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct worker {
 	atomic_int refs;
 	struct supervisor *sv; /* set once; used only while the process lives */

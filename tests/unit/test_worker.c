@@ -418,7 +418,7 @@ static void the_wrong_device_is_refused(void **state)
 	struct fixture *f = *state;
 
 	behave(f, "{\"wrong_device\": true}");
-	start_fails(f, "vulkan", ERR_WORKER, "does not compute on Vulkan0 but on the CPU");
+	start_fails(f, "vulkan", ERR_WORKER, "was to compute on Vulkan0 but uses the CPU alone");
 	assert_int_equal(count_entries(test_path(f->dir, "run")), 0);
 }
 
