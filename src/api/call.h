@@ -23,12 +23,13 @@ struct listener {
 	struct api *api;
 	struct MHD_Daemon *daemon;
 	struct guard guard;
-	int fd; /* listening socket, −1: none */
+	int fd; /* listening socket, −1: none, or the lane has it */
 };
 
 struct api {
 	struct api_settings s;
 	struct listener tcp, local;
+	struct lane *lane; /* accepts for both, and serves what is simple */
 	int port;
 	char *socket_path; /* ours to remove; NULL: none */
 	int64_t started;   /* wall ms */

@@ -10,6 +10,7 @@
 #include "api/listen.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/lane.h"
 
 #define STACK_BYTES (256 * 1024)
 #define CONNECTIONS 1024
@@ -128,18 +129,49 @@ static bool serve(struct listener *l, struct err *e)
 {
 	l->daemon = MHD_start_daemon(
 		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
-			MHD_USE_ERROR_LOG,
+			MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET,
 		0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, log_server, NULL,
-		MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-		MHD_OPTION_NOTIFY_COMPLETED, on_done, NULL, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
+		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+		on_done, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)CONNECTION_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 	if (!l->daemon)
 		return err_set(e, ERR_SYSTEM, "the HTTP server did not start");
-	l->fd = -1; /* the server closes it */
 	return true;
+}
+
+/* A plain POST of the lane: only with a yes does it pass there. */
+static bool may_pass(void *arg, const struct lane_facts *f)
+{
+	const struct listener *l = arg;
+	struct guard_facts facts = {.method = MHD_HTTP_METHOD_POST,
+				    .host = f->host,
+				    .content_type = f->content_type,
+				    .authorization = f->authorization,
+				    .api_key = f->api_key,
+				    .host_count = 1,
+				    .has_body = true};
+	struct err ignored = {0};
+
+	return !atomic_load(&l->api->stopping) && guard_check(&l->guard, &facts, &ignored);
+}
+
+/* Accepts for every server that runs. */
+static bool open_lane(struct api *a, struct err *e)
+{
+	struct listener *all[] = {&a->tcp, &a->local};
+	struct lane_door doors[ARRAY_LEN(all)];
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		if (!all[i]->daemon)
+			continue;
+		doors[count++] = (struct lane_door){
+			.fd = all[i]->fd, .daemon = all[i]->daemon, .may = may_pass, .arg = all[i]};
+		all[i]->fd = -1; /* the lane closes it */
+	}
+	return lane_start(a->s.gateway, doors, count, &a->lane, e);
 }
 
 static bool open_tcp(struct api *a, struct err *e)
@@ -184,7 +216,7 @@ bool api_start(const struct api_settings *s, struct api **ret, struct err *e)
 		.guard = {.hosts = s->allowed_hosts, .origins = s->allowed_origins}};
 	pthread_mutex_init(&a->options_lock, NULL);
 	pthread_mutex_init(&a->backends_lock, NULL);
-	if (open_tcp(a, e) && open_local(a, e)) {
+	if (open_tcp(a, e) && open_local(a, e) && open_lane(a, e)) {
 		*ret = a;
 		return true;
 	}
@@ -213,6 +245,7 @@ void api_stop(struct api *a)
 		return;
 	if (a->s.tasks)
 		tasks_touch(a->s.tasks);
+	lane_stop(STEAL(a->lane));
 	stop(&a->tcp);
 	stop(&a->local);
 	if (a->socket_path)
