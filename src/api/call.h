@@ -16,6 +16,7 @@
 #include "api/api.h"
 #include "api/endpoint.h"
 #include "api/guard.h"
+#include "gateway/lane.h"
 
 struct pulls;
 
@@ -23,13 +24,13 @@ struct listener {
 	struct api *api;
 	struct MHD_Daemon *daemon;
 	struct guard guard;
-	int fd; /* listening socket, −1: none, or the lane has it */
+	int fd; /* listening socket, −1: none */
 };
 
 struct api {
 	struct api_settings s;
 	struct listener tcp, local;
-	struct lane *lane; /* accepts for both, and serves what is simple */
+	struct lane *lane; /* NULL: none */
 	int port;
 	char *socket_path; /* ours to remove; NULL: none */
 	int64_t started;   /* wall ms */
@@ -62,6 +63,10 @@ struct call {
 	struct MHD_Response *response; /* in place of reply, ready to queue */
 	int allowed_status;            /* 405 in place of the error's own; 0 */
 };
+
+/* server.c: the listener's server. accepts: it takes connections from the listener's fd itself. */
+MUST_CHECK bool server_start(struct listener *l, bool accepts, struct err *e);
+void server_stop(struct listener *l); /* closes its connections, waits for their threads */
 
 /* Headers are there: checks them, sets c->refused. */
 void call_check(struct call *c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two HTTP servers of libmicrohttpd, one thread per connection, and the life of a request. */
+/* An HTTP server of libmicrohttpd, one thread per connection, and the life of a request. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,10 +7,7 @@
 
 #include "api/call.h"
 #include "api/handlers.h"
-#include "api/listen.h"
-#include "base/clock.h"
 #include "base/log.h"
-#include "gateway/lane.h"
 
 #define STACK_BYTES (256 * 1024)
 #define CONNECTIONS 1024
@@ -125,142 +122,32 @@ static void on_done(void *cls, struct MHD_Connection *conn, void **context,
 	MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_S);
 }
 
-static bool serve(struct listener *l, struct err *e)
+bool server_start(struct listener *l, bool accepts, struct err *e)
 {
+	struct MHD_OptionItem door[] = {{MHD_OPTION_LISTEN_SOCKET, l->fd, NULL},
+					{MHD_OPTION_END, 0, NULL}};
+
 	l->daemon = MHD_start_daemon(
 		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC |
-			MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET,
+			MHD_USE_ERROR_LOG | (accepts ? 0U : MHD_USE_NO_LISTEN_SOCKET),
 		0, NULL, NULL, on_request, l, MHD_OPTION_EXTERNAL_LOGGER, log_server, NULL,
-		MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
-		on_done, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)CONNECTION_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
+		MHD_OPTION_ARRAY, accepts ? door : door + 1, MHD_OPTION_UNESCAPE_CALLBACK,
+		keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_done, NULL,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 	if (!l->daemon)
 		return err_set(e, ERR_SYSTEM, "the HTTP server did not start");
+	if (accepts)
+		l->fd = -1; /* the server closes it */
 	return true;
 }
 
-/* A plain POST of the lane: only with a yes does it pass there. */
-static bool may_pass(void *arg, const struct lane_facts *f)
-{
-	const struct listener *l = arg;
-	struct guard_facts facts = {.method = MHD_HTTP_METHOD_POST,
-				    .host = f->host,
-				    .content_type = f->content_type,
-				    .authorization = f->authorization,
-				    .api_key = f->api_key,
-				    .host_count = 1,
-				    .has_body = true};
-	struct err ignored = {0};
-
-	return !atomic_load(&l->api->stopping) && guard_check(&l->guard, &facts, &ignored);
-}
-
-/* Accepts for every server that runs. */
-static bool open_lane(struct api *a, struct err *e)
-{
-	struct listener *all[] = {&a->tcp, &a->local};
-	struct lane_door doors[ARRAY_LEN(all)];
-	size_t count = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		if (!all[i]->daemon)
-			continue;
-		doors[count++] = (struct lane_door){
-			.fd = all[i]->fd, .daemon = all[i]->daemon, .may = may_pass, .arg = all[i]};
-		all[i]->fd = -1; /* the lane closes it */
-	}
-	return lane_start(a->s.gateway, doors, count, &a->lane, e);
-}
-
-static bool open_tcp(struct api *a, struct err *e)
-{
-	bool loopback = true;
-
-	if (!a->s.listen || !a->s.listen[0])
-		return true;
-	if (!listen_tcp(a->s.listen, &a->tcp.fd, &a->port, &loopback, e))
-		return false;
-	if (!loopback && !a->s.api_key) {
-		(void)err_set(e, ERR_INVALID,
-			      "listening on %s, which other machines can reach, needs a key: "
-			      "api_key_file is not set",
-			      a->s.listen);
-		return err_hint(e, "openssl rand -hex 24 > FILE, then --api-key-file FILE; or "
-				   "listen on 127.0.0.1");
-	}
-	a->tcp.guard.key = a->s.api_key;
-	return serve(&a->tcp, e);
-}
-
-static bool open_local(struct api *a, struct err *e)
-{
-	if (!a->s.socket || !a->s.socket[0])
-		return true;
-	if (!listen_unix(a->s.socket, &a->local.fd, e))
-		return false;
-	a->socket_path = mem_dup(a->s.socket);
-	return serve(&a->local, e);
-}
-
-bool api_start(const struct api_settings *s, struct api **ret, struct err *e)
-{
-	struct api *a = mem_alloc(sizeof(*a));
-
-	a->s = *s;
-	a->started = clock_wall_ms();
-	a->tcp = a->local = (struct listener){
-		.api = a,
-		.fd = -1,
-		.guard = {.hosts = s->allowed_hosts, .origins = s->allowed_origins}};
-	pthread_mutex_init(&a->options_lock, NULL);
-	pthread_mutex_init(&a->backends_lock, NULL);
-	if (open_tcp(a, e) && open_local(a, e) && open_lane(a, e)) {
-		*ret = a;
-		return true;
-	}
-	api_free(a);
-	return false;
-}
-
-int api_port(const struct api *a)
-{
-	return a->port;
-}
-
-static void stop(struct listener *l)
+void server_stop(struct listener *l)
 {
 	if (l->daemon)
 		MHD_stop_daemon(STEAL(l->daemon));
 	close_p(&l->fd);
 	l->fd = -1;
-}
-
-/* Closes every connection and waits for its thread: nothing of ours calls into the other modules
- * after it. */
-void api_stop(struct api *a)
-{
-	if (!a || atomic_exchange(&a->stopping, true))
-		return;
-	if (a->s.tasks)
-		tasks_touch(a->s.tasks);
-	lane_stop(STEAL(a->lane));
-	stop(&a->tcp);
-	stop(&a->local);
-	if (a->socket_path)
-		(void)unlink(a->socket_path);
-	pulls_free(STEAL(a->pulls));
-}
-
-void api_free(struct api *a)
-{
-	if (!a)
-		return;
-	api_stop(a);
-	pthread_mutex_destroy(&a->options_lock);
-	pthread_mutex_destroy(&a->backends_lock);
-	json_decref(a->backends);
-	free(a->socket_path);
-	free(a);
 }
