@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "env/env.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,7 @@ void env_release(struct envs *es, const char *name)
 	pthread_mutex_lock(&es->lock);
 	p = find_busy(es, name);
 	b = *p;
+	assert(b); /* only who claimed it lets go */
 	*p = b->next;
 	free(b);
 	pthread_cond_broadcast(&es->freed);

@@ -89,8 +89,8 @@ static void look_at_memory(struct check *c, const struct env_device *d)
 static bool choose_device(struct check *c, const struct env_device *list, size_t count,
 			  struct err *e)
 {
-	const char *wanted = gpu(c) ? c->run->device : NULL;
-	const struct env_device *d = wanted ? NULL : &list[0];
+	const char *wanted = gpu(c) && c->run->device ? c->run->device : list[0].name;
+	const struct env_device *d = NULL;
 
 	for (size_t i = 0; i < count && !d; i++) {
 		if (strcmp(list[i].name, wanted) == 0)

@@ -65,7 +65,7 @@ static char *repeat(char c, size_t n, const char *end)
 	char *s = mem_alloc(n + strlen(end) + 1);
 
 	memset(s, c, n);
-	memcpy(s + n, end, strlen(end));
+	memcpy(s + n, end, strlen(end) + 1);
 	return s;
 }
 

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "env/env_devices.h"
+#include "env/verify.h"
 #include "env/verify_answer.h"
 #include "env/verify_crash.h"
 #include "env/verify_probe.h"
@@ -287,6 +288,106 @@ static void who_gets_on_is_waited_for(void **state)
 		   NULL, ERR_VERIFY, "exit status 9");
 }
 
+/* --- the whole of it ---------------------------------------------------- */
+
+/* A llama-server whose every token is equally likely, or that dies of a question. */
+#define SERVER(on_question)                                                                        \
+	"#!/usr/bin/env python3\n"                                                                 \
+	"import http.server, json, math, os, signal, socketserver, sys\n"                          \
+	"class H(http.server.BaseHTTPRequestHandler):\n"                                           \
+	"    def address_string(self): return ''\n"                                                \
+	"    def do_GET(self): self.say(b'{}')\n"                                                  \
+	"    def do_POST(self):\n"                                                                 \
+	"        self.rfile.read(int(self.headers['Content-Length']))\n"                           \
+	"        " on_question "\n"                                                                \
+	"        p = [{'id': i, 'logprob': -math.log(259)} for i in range(259)]\n"                 \
+	"        self.say(json.dumps({'completion_probabilities': [{'top_logprobs': p}]})"         \
+	".encode())\n"                                                                             \
+	"    def say(self, body):\n"                                                               \
+	"        self.send_response(200)\n"                                                        \
+	"        self.send_header('Content-Length', str(len(body)))\n"                             \
+	"        self.end_headers()\n"                                                             \
+	"        self.wfile.write(body)\n"                                                         \
+	"socketserver.UnixStreamServer('s.sock', H).serve_forever()\n"
+
+static void run_cpu(char *dir, const char *script, struct verify_result *ret, struct err *e,
+		    bool expected)
+{
+	struct env_run run = {.backend = backend_find("cpu"), .base_dir = dir};
+
+	program(dir, "llama-server", script);
+	proc_clean_env(&run.environ);
+	assert_int_equal(verify_run(&run, test_path(dir, "work"), "/none", NULL, ret, e), expected);
+	strv_done(&run.environ);
+}
+
+static void wrong_numbers_are_refused(void **state)
+{
+	struct verify_result result = {0};
+	struct err e = {0};
+
+	run_cpu(*state, SERVER("pass"), &result, &e, false);
+	assert_int_equal(e.kind, ERR_VERIFY);
+	assert_non_null(strstr(e.msg, "the CPU computes wrong numbers: after 256 tokens"));
+}
+
+static void a_death_of_a_question_is_explained(void **state)
+{
+	struct verify_result result = {0};
+	struct err e = {0};
+
+	run_cpu(*state, SERVER("os.kill(os.getpid(), signal.SIGSEGV)"), &result, &e, false);
+	assert_non_null(strstr(e.msg, "llama-server on 'none': killed by SIGSEGV"));
+}
+
+static void no_memory_is_no_failure(void **state)
+{
+	struct verify_result result = {0};
+	struct err e = {0};
+
+	run_cpu(*state, "#!/bin/sh\necho 'alloc: failed to allocate CPU buffer'; exit 1\n", &result,
+		&e, true);
+	assert_true(result.deferred);
+	assert_non_null(strstr(result.reason, "memory ran out during the check on 'none'"));
+}
+
+static bool run_vulkan(char *dir, const char *wanted, struct verify_result *ret, struct err *e)
+{
+	char *device = wanted ? mem_dup(wanted) : NULL;
+	struct env_run run;
+	bool ok;
+
+	program(dir, "shunt", "#!/bin/sh\necho 'registered: Vulkan'\n");
+	program(dir, "llama-server",
+		"#!/bin/sh\necho '  Vulkan0: small one (512 MiB, 100 MiB free)'\n");
+	fill_run(&run, dir);
+	run.device = device;
+	ok = verify_run(&run, test_path(dir, "work"), test_path(dir, "shunt"), NULL, ret, e);
+	strv_done(&run.environ);
+	free(device);
+	return ok;
+}
+
+static void a_full_device_is_verified_later(void **state)
+{
+	struct verify_result result = {0};
+	struct err e = {0};
+
+	assert_true(run_vulkan(*state, NULL, &result, &e));
+	assert_true(result.deferred);
+	assert_string_equal(result.device, "Vulkan0");
+	assert_non_null(strstr(result.reason, "600 MiB on Vulkan0, 100 MiB are free"));
+}
+
+static void an_unknown_device_is_named(void **state)
+{
+	struct verify_result result = {0};
+	struct err e = {0};
+
+	assert_false(run_vulkan(*state, "Vulkan7", &result, &e));
+	assert_string_equal(e.msg, "no device 'Vulkan7': Vulkan has 'Vulkan0'");
+}
+
 #define WITH_DIR(f) cmocka_unit_test_setup_teardown(f, test_dir_setup, test_dir_teardown)
 
 int main(void)
@@ -305,6 +406,11 @@ int main(void)
 		WITH_DIR(a_server_that_hangs_is_given_up),
 		WITH_DIR(cancelling_ends_the_wait),
 		WITH_DIR(who_gets_on_is_waited_for),
+		WITH_DIR(wrong_numbers_are_refused),
+		WITH_DIR(a_death_of_a_question_is_explained),
+		WITH_DIR(no_memory_is_no_failure),
+		WITH_DIR(a_full_device_is_verified_later),
+		WITH_DIR(an_unknown_device_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
