@@ -15,7 +15,7 @@
 struct image {
 	const unsigned char *data;
 	size_t size;
-	const char *path; /* for errors */
+	const char *name; /* for errors, without the folder */
 };
 
 static void image_done_p(struct image *im)
@@ -32,7 +32,7 @@ static bool open_image(const char *path, struct image *ret, struct err *e)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, errno, "open '%s'", path);
-	*ret = (struct image){.path = path, .size = (size_t)st.st_size};
+	*ret = (struct image){.name = strrchr(path, '/') + 1, .size = (size_t)st.st_size};
 	if (st.st_size == 0)
 		return true;
 	data = mmap(NULL, ret->size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -104,7 +104,7 @@ static bool check_entry(const struct image *im, const char *entry, size_t len, s
 	    (len == strlen(origin) || entry[strlen(origin)] == '/'))
 		return true;
 	return err_set(e, ERR_BUILD, "'%s' looks for libraries in '%.*s', not beside itself",
-		       im->path, (int)len, entry);
+		       im->name, (int)len, entry);
 }
 
 static bool check_run_path(const struct image *im, const char *text, struct err *e)
@@ -132,7 +132,7 @@ static bool check_dynamic(const struct image *im, int64_t tag, struct err *e)
 	if (!dynamic(im, &eh, DT_STRTAB, &strings) || !place_of(im, &eh, strings, &at) ||
 	    offset > im->size || at + offset >= im->size ||
 	    memchr(im->data + at + offset, '\0', im->size - at - offset) == NULL)
-		return err_set(e, ERR_BUILD, "'%s' is a damaged ELF file", im->path);
+		return err_set(e, ERR_BUILD, "'%s' is a damaged ELF file", im->name);
 	return check_run_path(im, (const char *)im->data + at + offset, e);
 }
 
@@ -142,9 +142,10 @@ bool elf_check(const char *path, const char *stage, struct err *e)
 
 	if (!open_image(path, &im, e))
 		return false;
+	if (is_elf(&im) && (!check_dynamic(&im, DT_RUNPATH, e) || !check_dynamic(&im, DT_RPATH, e)))
+		return false;
 	if (im.data != NULL && memmem(im.data, im.size, stage, strlen(stage)) != NULL)
 		return err_set(e, ERR_BUILD, "'%s' contains the path of the folder it was built in",
-			       path);
-	return !is_elf(&im) ||
-	       (check_dynamic(&im, DT_RUNPATH, e) && check_dynamic(&im, DT_RPATH, e));
+			       im.name);
+	return true;
 }

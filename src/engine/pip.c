@@ -171,8 +171,11 @@ bool pip_download(const struct source *s, const char *folder, const struct sourc
 	complaint_done(&d.complaint);
 	if (!ok)
 		return false;
-	if (file == NULL)
-		return err_set(e, ERR_SYSTEM, "pip fetched nothing for %s", name);
+	if (file == NULL) {
+		(void)err_set(e, ERR_SYSTEM, "pip fetched nothing for %s", name);
+		return err_hint(e, "try 'python3 -m pip download' by hand, or give engine_source "
+				   "an archive or a folder");
+	}
 	*ret_path = fs_join(out, file);
 	return true;
 }

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Recipes and builds, with the fake cmake and ninja. */
+#include "test.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "engine/engine.h"
+
+/* A store, a copy of the fake source, an engine that builds it. */
+struct fixture {
+	char *dir;
+	char *old_path;
+	char *source;
+	struct store *store;
+	struct engine *engine;
+};
+
+static struct engine *open_engine(const struct fixture *f, const char *cpu, int jobs)
+{
+	CLEANUP(free) char *cache = fs_join(f->dir, "cache");
+	const struct engine_settings s = {.data_dir = SOURCE_DIR,
+					  .source = f->source,
+					  .cpu = cpu,
+					  .jobs = jobs,
+					  .hurry = true,
+					  .cache_dir = cache};
+	struct engine *en = NULL;
+	struct err e = {0};
+
+	if (!engine_open(&s, &en, &e))
+		fail_msg("%s", e.msg);
+	return en;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = mem_alloc(sizeof(*f));
+	CLEANUP(free) char *path = NULL;
+	struct err e = {0};
+
+	f->dir = test_dir_new();
+	f->source = fs_join(f->dir, "source");
+	f->old_path = mem_dup(getenv("PATH"));
+	path = mem_printf(SOURCE_DIR "/tests/fakes:%s", f->old_path);
+	assert_int_equal(setenv("PATH", path, 1), 0);
+	if (!fs_copy_tree(SOURCE_DIR "/tests/fakes/engine-source", f->source, &e) ||
+	    !store_open(test_path(f->dir, "store"), "0123456789abcdef", &f->store, &e))
+		fail_msg("%s", e.msg);
+	f->engine = open_engine(f, "x86-64-v3", 1);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)setenv("PATH", f->old_path, 1);
+	engine_free(f->engine);
+	store_free(f->store);
+	test_dir_free(f->dir);
+	free(f->source);
+	free(f->old_path);
+	free(f);
+	return 0;
+}
+
+static void control(const struct fixture *f, const char *json)
+{
+	test_write(test_path(f->source, "fake-build.json"), json, strlen(json));
+}
+
+static struct recipe *recipe(struct engine *en, const char *backend)
+{
+	const struct toolkit tk = {.compiler = "glslc 1, headers 2"};
+	const struct backend *b = backend ? backend_find(backend) : NULL;
+	struct recipe *r = NULL;
+	struct err e = {0};
+
+	if (!engine_recipe(en, b, b ? &tk : NULL, &r, &e))
+		fail_msg("%s", e.msg);
+	return r;
+}
+
+/* --- recipes ---------------------------------------------------------------------------------- */
+
+static void the_same_inputs_give_the_same_digest_anywhere(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(recipe_free) struct recipe *one = recipe(f->engine, NULL);
+	char *elsewhere = fs_join(f->dir, "moved");
+
+	engine_free(f->engine);
+	assert_int_equal(rename(f->source, elsewhere), 0);
+	free(f->source);
+	f->source = elsewhere;
+	f->engine = open_engine(f, "x86-64-v3", 7);
+	CLEANUP(recipe_free) struct recipe *two = recipe(f->engine, NULL);
+
+	assert_string_equal(one->digest, two->digest);
+	assert_string_equal(one->inputs, two->inputs);
+	assert_null(strstr(one->inputs, "=/"));
+	assert_null(strstr(one->inputs, f->dir));
+}
+
+static void each_input_changes_the_digest(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(engine_free) struct engine *v2 = open_engine(f, "x86-64-v2", 1);
+	CLEANUP(recipe_free) struct recipe *base = recipe(f->engine, NULL);
+	CLEANUP(recipe_free) struct recipe *other_cpu = recipe(v2, NULL);
+	CLEANUP(recipe_free) struct recipe *module = recipe(f->engine, "vulkan");
+	CLEANUP(recipe_free) struct recipe *module_v2 = recipe(v2, "vulkan");
+
+	control(f, "{\"step_seconds\": 0}");
+	CLEANUP(recipe_free) struct recipe *other_source = recipe(f->engine, NULL);
+
+	assert_string_not_equal(base->digest, other_cpu->digest);
+	assert_string_not_equal(base->digest, other_source->digest);
+	assert_string_not_equal(base->digest, module->digest);
+	assert_string_equal(module->digest, module_v2->digest); /* no CPU code in it */
+	assert_non_null(strstr(module->inputs, "toolkit=glslc 1, headers 2\n"));
+	assert_non_null(strstr(base->inputs, "arg=-DGGML_AVX2=ON\n"));
+	assert_non_null(strstr(base->inputs, "compiler="));
+}
+
+static void the_cpu_backend_is_the_base(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(recipe_free) struct recipe *base = recipe(f->engine, NULL);
+	CLEANUP(recipe_free) struct recipe *cpu = recipe(f->engine, "cpu");
+
+	assert_string_equal(base->digest, cpu->digest);
+	assert_string_equal(cpu->kind, "base");
+}
+
+static void an_unknown_cpu_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	const struct engine_settings s = {
+		.data_dir = SOURCE_DIR, .cpu = "z80", .cache_dir = f->dir};
+	struct engine *en = NULL;
+	struct err e = {0};
+
+	assert_false(engine_open(&s, &en, &e));
+	assert_non_null(strstr(e.msg, "engine_cpu 'z80'"));
+	assert_non_null(strstr(e.hint, "native"));
+}
+
+static void a_missing_tool_is_named_with_its_package(void **state)
+{
+	struct fixture *f = *state;
+	struct recipe *r = NULL;
+	struct err e = {0};
+
+	assert_int_equal(setenv("PATH", f->dir, 1), 0);
+	assert_false(engine_recipe(f->engine, NULL, NULL, &r, &e));
+	assert_int_equal(e.kind, ERR_TOOLKIT);
+	assert_non_null(strstr(e.msg, "cmake, ninja, C compiler, C++ compiler"));
+	assert_true(strstr(e.hint, "cmake") != NULL || strstr(e.hint, "install") != NULL);
+}
+
+/* --- builds ----------------------------------------------------------------------------------- */
+
+struct seen {
+	pthread_mutex_t lock;
+	struct buf log;  /* guarded by lock */
+	double fraction; /* guarded by lock */
+	bool backwards;  /* guarded by lock */
+	char title[64];  /* guarded by lock */
+	atomic_bool stop;
+	const char *stop_file; /* also stops once this is there */
+	int64_t stopped_ms;    /* when it first did */
+};
+
+static void on_step(void *arg, const char *title, double fraction)
+{
+	struct seen *s = arg;
+
+	(void)pthread_mutex_lock(&s->lock);
+	s->backwards = s->backwards || fraction < s->fraction;
+	s->fraction = fraction;
+	(void)snprintf(s->title, sizeof(s->title), "%s", title);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static void on_line(void *arg, const char *line)
+{
+	struct seen *s = arg;
+
+	(void)pthread_mutex_lock(&s->lock);
+	buf_printf(&s->log, "%s\n", line);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static bool stopped(void *arg)
+{
+	struct seen *s = arg;
+	bool stop = s->stop || (s->stop_file && fs_exists(s->stop_file));
+
+	if (stop && s->stopped_ms == 0)
+		s->stopped_ms = clock_ms();
+	return stop;
+}
+
+static void seen_done_p(struct seen *s)
+{
+	buf_done(&s->log);
+}
+
+static bool build(struct fixture *f, const struct recipe *r, struct seen *s, struct err *e)
+{
+	const struct build_watch w = {on_step, on_line, stopped, s};
+
+	return engine_build(f->engine, f->store, r, &w, e);
+}
+
+/* Nothing but roots is in the store. */
+static bool only_roots(void *arg, const char *name, struct err *e)
+{
+	if (strcmp(name, "roots") != 0)
+		fail_msg("'%s' was left in the store", name);
+	return true;
+}
+
+static void store_is_empty(const struct fixture *f)
+{
+	assert_true(fs_each(store_dir(f->store), only_roots, NULL, NULL));
+}
+
+static void a_build_is_published_with_its_log_and_progress(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(recipe_free) struct recipe *base = recipe(f->engine, NULL);
+	CLEANUP(recipe_free) struct recipe *module = recipe(f->engine, "vulkan");
+	CLEANUP(seen_done) struct seen s = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	CLEANUP(seen_done) struct seen again = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	CLEANUP(free) char *piece = store_path(f->store, base->digest);
+	CLEANUP(free) char *other = store_path(f->store, module->digest);
+	struct stat st = {0};
+	struct err e = {0};
+
+	if (!build(f, base, &s, &e))
+		fail_msg("%s", e.msg);
+	assert_true(store_check(f->store, base->digest, &e));
+	assert_int_equal(access(test_path(piece, "llama-server"), X_OK), 0);
+	assert_int_equal(lstat(test_path(piece, "libggml-base.so.0"), &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_non_null(strstr(s.log.data, "patching file ggml/src/ggml-vulkan/ggml-vulkan.cpp"));
+	assert_non_null(strstr(s.log.data, "[12/12] Linking"));
+	assert_string_equal(s.title, "Publishing");
+	assert_false(s.backwards);
+	assert_true(s.fraction > 0.98);
+	assert_true(build(f, base, &again, &e));
+	assert_null(again.log.data); /* nothing had to be done */
+	if (!build(f, module, &again, &e))
+		fail_msg("%s", e.msg);
+	assert_true(fs_exists(test_path(other, "libggml-vulkan.so")));
+	assert_false(fs_exists(test_path(other, "libggml-cpu.so")));
+}
+
+static void build_fails(struct fixture *f, const char *json, enum err_kind kind, const char *why,
+			const char *hint)
+{
+	CLEANUP(seen_done) struct seen s = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct err e = {0};
+
+	control(f, json);
+	CLEANUP(recipe_free) struct recipe *r = recipe(f->engine, NULL);
+	assert_false(build(f, r, &s, &e));
+	if (e.kind != kind || strstr(e.msg, why) == NULL || strstr(e.hint, hint) == NULL)
+		fail_msg("%s: '%s' (%s)", err_name(e.kind), e.msg, e.hint);
+	store_is_empty(f);
+}
+
+static void each_failure_is_named_and_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	build_fails(f, "{\"configure\": \"fail\"}", ERR_BUILD,
+		    "configuring llama.cpp failed: CMake Error at CMakeLists.txt:12 (message):; "
+		    "fake: this cannot be configured",
+		    "");
+	build_fails(f, "{\"compile\": \"error\"}", ERR_BUILD,
+		    "compiling llama.cpp failed: src/src/llama.cpp:7:3: error: 'fake' was not", "");
+	build_fails(f, "{\"compile\": \"no-space\"}", ERR_NO_SPACE, "No space left", "free some");
+	build_fails(f, "{\"compile\": \"no-memory\"}", ERR_BUILD, "Killed", "build_jobs");
+	build_fails(f, "{\"missing\": \"llama-bench\"}", ERR_BUILD, "made no 'llama-bench'", "");
+	build_fails(f, "{\"compile\": \"runpath\"}", ERR_BUILD, "build/bin', not beside", "");
+	build_fails(f, "{\"compile\": \"stage-path\"}", ERR_BUILD, "contains the path", "");
+}
+
+static void a_patch_that_does_not_fit_is_named(void **state)
+{
+	struct fixture *f = *state;
+
+	test_write(test_path(f->source, "ggml/src/ggml-vulkan/ggml-vulkan.cpp"), "int other;\n",
+		   11);
+	build_fails(f, "{}", ERR_BUILD, "patch 'patches/vulkan-headers.patch' does not fit",
+		    "engine_source");
+}
+
+/* --- cancel and sharing ----------------------------------------------------------------------- */
+
+/* Processes whose working directory is below a folder, also one that was removed. */
+static bool check_one(void *arg, const char *name, struct err *e)
+{
+	CLEANUP(free) char *link = mem_printf("/proc/%s/cwd", name);
+	const char *const *folder = arg;
+	char cwd[4096];
+	ssize_t len = readlink(link, cwd, sizeof(cwd) - 1);
+
+	if (len > 0 && strncmp(cwd, folder[0], strlen(folder[0])) == 0)
+		fail_msg("process %s still works in '%s'", name, folder[0]);
+	return true;
+}
+
+static void nobody_works_in(const char *folder)
+{
+	assert_true(fs_each("/proc", check_one, &folder, NULL));
+}
+
+static void cancelling_ends_the_compilers_within_two_seconds(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(seen_done) struct seen s = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	CLEANUP(free) char *hanging = NULL;
+	struct err e = {0};
+
+	control(f, "{\"compile\": \"hang\"}");
+	CLEANUP(recipe_free) struct recipe *r = recipe(f->engine, NULL);
+	hanging = mem_printf("%s/.stage-%s/hanging", store_dir(f->store), r->digest);
+	s.stop_file = hanging;
+	assert_false(build(f, r, &s, &e));
+	assert_int_equal(e.kind, ERR_CANCELLED);
+	assert_true(clock_ms() - s.stopped_ms < 2000);
+	assert_non_null(strstr(s.log.data, "[6/12]"));
+	store_is_empty(f);
+	nobody_works_in(store_dir(f->store));
+}
+
+struct caller {
+	pthread_t thread;
+	struct fixture *f;
+	const struct recipe *r;
+	struct seen seen;
+	struct err err;
+	bool ok;
+};
+
+static void *call(void *arg)
+{
+	struct caller *c = arg;
+
+	c->ok = build(c->f, c->r, &c->seen, &c->err);
+	return NULL;
+}
+
+static void start(struct caller *c, struct fixture *f, const struct recipe *r)
+{
+	*c = (struct caller){.f = f, .r = r, .seen = {.lock = PTHREAD_MUTEX_INITIALIZER}};
+	assert_int_equal(pthread_create(&c->thread, NULL, call, c), 0);
+}
+
+/* Until this line came to the caller's log. */
+static void wait_for_line(struct caller *c, const char *line)
+{
+	const struct timespec pause = {.tv_nsec = 5000000};
+	bool found = false;
+
+	for (int64_t end = clock_ms() + 20000; !found && clock_ms() < end;) {
+		(void)pthread_mutex_lock(&c->seen.lock);
+		found = c->seen.log.data && strstr(c->seen.log.data, line) != NULL;
+		(void)pthread_mutex_unlock(&c->seen.lock);
+		(void)nanosleep(&pause, NULL);
+	}
+	assert_true(found);
+}
+
+static void join(struct caller *c)
+{
+	assert_int_equal(pthread_join(c->thread, NULL), 0);
+}
+
+static void caller_done(struct caller *c)
+{
+	buf_done(&c->seen.log);
+}
+
+/* How often this stands in the text. */
+static int times(const char *text, const char *what)
+{
+	int n = 0;
+
+	while (text != NULL && (text = strstr(text, what)) != NULL) {
+		n++;
+		text += strlen(what);
+	}
+	return n;
+}
+
+static void a_shared_build_goes_on_when_one_caller_leaves(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *gate = fs_join(f->dir, "gate");
+	CLEANUP(free) char *json = mem_printf("{\"gate\": \"%s\"}", gate);
+	struct caller one;
+	struct caller two;
+
+	control(f, json);
+	CLEANUP(recipe_free) struct recipe *r = recipe(f->engine, NULL);
+	start(&one, f, r);
+	wait_for_line(&one, "[6/12]");
+	start(&two, f, r);
+	wait_for_line(&two, "[6/12]"); /* it joined, and has the log from the start */
+	one.seen.stop = true;
+	join(&one);
+	assert_false(one.ok);
+	assert_int_equal(one.err.kind, ERR_CANCELLED);
+	test_write(gate, "", 0);
+	join(&two);
+	if (!two.ok)
+		fail_msg("%s", two.err.msg);
+	assert_int_equal(times(two.seen.log.data, "[1/12]"), 1);
+	assert_true(store_has(f->store, r->digest));
+	caller_done(&one);
+	caller_done(&two);
+}
+
+static void when_the_last_caller_leaves_the_build_ends_and_can_start_again(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *gate = fs_join(f->dir, "gate");
+	CLEANUP(free) char *json = mem_printf("{\"gate\": \"%s\"}", gate);
+	CLEANUP(seen_done) struct seen s = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct caller one;
+	struct caller two;
+	struct err e = {0};
+
+	control(f, json);
+	CLEANUP(recipe_free) struct recipe *r = recipe(f->engine, NULL);
+	start(&one, f, r);
+	start(&two, f, r);
+	wait_for_line(&one, "[6/12]");
+	wait_for_line(&two, "[6/12]");
+	one.seen.stop = true;
+	two.seen.stop = true;
+	join(&one);
+	join(&two);
+	assert_false(one.ok || two.ok);
+	store_is_empty(f);
+	test_write(gate, "", 0);
+	if (!build(f, r, &s, &e))
+		fail_msg("%s", e.msg);
+	caller_done(&one);
+	caller_done(&two);
+}
+
+static void a_failure_reaches_every_caller(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *gate = fs_join(f->dir, "gate");
+	CLEANUP(free)
+	char *json = mem_printf("{\"gate\": \"%s\", \"compile\": \"error\"}", gate);
+	struct caller all[3];
+
+	control(f, json);
+	CLEANUP(recipe_free) struct recipe *r = recipe(f->engine, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		start(&all[i], f, r);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		wait_for_line(&all[i], "[6/12]");
+	test_write(gate, "", 0);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		join(&all[i]);
+		assert_false(all[i].ok);
+		assert_int_equal(all[i].err.kind, ERR_BUILD);
+		assert_non_null(strstr(all[i].err.msg, "'fake' was not declared"));
+		caller_done(&all[i]);
+	}
+	store_is_empty(f);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_same_inputs_give_the_same_digest_anywhere),
+		TEST(each_input_changes_the_digest),
+		TEST(the_cpu_backend_is_the_base),
+		TEST(an_unknown_cpu_is_refused),
+		TEST(a_missing_tool_is_named_with_its_package),
+		TEST(a_build_is_published_with_its_log_and_progress),
+		TEST(each_failure_is_named_and_leaves_nothing),
+		TEST(a_patch_that_does_not_fit_is_named),
+		TEST(cancelling_ends_the_compilers_within_two_seconds),
+		TEST(a_shared_build_goes_on_when_one_caller_leaves),
+		TEST(when_the_last_caller_leaves_the_build_ends_and_can_start_again),
+		TEST(a_failure_reaches_every_caller),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
