@@ -54,7 +54,7 @@ static void step(struct check *c, double fraction, const char *title)
 		return;
 	task_title(c->task, "Verifying: %s", title);
 	task_logf(c->task, "verifying: %s", title);
-	task_progress(c->task, fraction);
+	task_progress(c->task, 1 - VERIFY_SHARE + VERIFY_SHARE * fraction);
 }
 
 static bool gpu(const struct check *c)
@@ -259,13 +259,15 @@ static bool run_on(struct check *c, const char *device, const struct strv *envir
 
 static bool ask_model(struct check *c, enum test_model model, double fraction, struct err *e)
 {
+	CLEANUP(free) char *asking = mem_printf("asking %s", c->result.device);
+
 	c->model = model;
 	step(c, fraction, "asking the CPU");
 	if (!write_model(c, e) || !run_on(c, "none", &c->cpu_environ, ask_cpu, e))
 		return false;
 	if (!gpu(c) || c->result.deferred)
 		return true;
-	step(c, fraction + 0.1, c->result.device);
+	step(c, fraction + 0.1, asking);
 	return run_on(c, c->result.device, &c->run->environ, ask_gpu, e);
 }
 

@@ -15,8 +15,11 @@ struct verify_result {
 	bool deferred;                 /* no memory free for the check */
 	char reason[256];              /* of deferred */
 };
-/* Progress and cancel through `t` (may be NULL). ERR_VERIFY says what failed, with the output's
- * end. */
+/* The end of the bar that a check fills; building has the rest. */
+#define VERIFY_SHARE 0.10
+/* Works in work_dir, which it makes (0700) and leaves. Progress and cancel through `t` (may be
+ * NULL). ERR_VERIFY says what failed, with the output's end. No memory free for the check is no
+ * failure: deferred. */
 MUST_CHECK bool verify_run(const struct env_run *run, const char *work_dir, const char *self,
 			   struct task *t, struct verify_result *ret, struct err *e);
 /* Child side of the dlopen check: `shunt probe-module BASE_DIR MODULE`. Exit status for main;

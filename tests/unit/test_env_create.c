@@ -254,6 +254,25 @@ static void a_build_without_its_piece_is_made_again(void **state)
 	assert_int_equal(f->engine.builds, 2);
 }
 
+static void what_is_built_is_only_verified(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+	struct db_env row;
+
+	assert_false(create(f, "tiny", &e)); /* makes the pieces */
+	err_clear(&e);
+	row = row_of(f, NAME);
+	free(row.state);
+	row.state = mem_dup("built");
+	must(db_env_put(f->db, &row, &e), &e);
+	db_env_done(&row);
+	f->engine.fails = "no compiler any more";
+	f->engine.kind = ERR_BUILD;
+	assert_false(create(f, "tiny", &e));
+	assert_int_equal(e.kind, ERR_VERIFY);
+}
+
 static void *create_tiny(void *arg)
 {
 	struct err e = {0};
@@ -287,6 +306,7 @@ int main(void)
 		T(a_second_model_costs_a_row),
 		T(what_is_ready_is_left_alone),
 		T(a_build_without_its_piece_is_made_again),
+		T(what_is_built_is_only_verified),
 		T(ten_callers_share_one_build),
 	};
 
