@@ -18,7 +18,7 @@
 #include "gateway/lane_priv.h"
 
 #define EVENTS 128
-#define CLIENTS 1024
+#define CLIENTS 1024     /* of each */
 #define BUSY_TICK_MS 100 /* how often a forced switch is looked for */
 #define IDLE_TICK_MS 1000
 #define PARTIAL_MS 2000 /* a request that comes slowly gets a thread */
@@ -101,20 +101,13 @@ void lane_hand_over(struct lane *l, struct client *c)
 	give(c->door, fd);
 }
 
-static void admit(struct lane *l, const struct door *d, int fd)
+static void welcome(struct lane *l, struct client *c)
 {
-	struct client *c;
-	int one = 1;
-
 	if (l->client_count >= CLIENTS) {
-		give(d, fd);
+		give(c->door, c->s.fd);
+		free(c);
 		return;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
-			 sizeof(one)); /* not on Unix: no harm */
-	c = mem_alloc(sizeof(*c));
-	c->s = (struct source){.kind = SOURCE_CLIENT, .fd = fd};
-	c->door = d;
 	c->since = l->now;
 	c->next = l->clients;
 	if (c->next)
@@ -124,6 +117,52 @@ static void admit(struct lane *l, const struct door *d, int fd)
 	/* Edges: a request under way stays in the socket without ringing again and again. */
 	if (!lane_watch(l, &c->s, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
 		lane_close_client(l, c);
+}
+
+static void wake(const struct lane *l)
+{
+	uint64_t one = 1;
+
+	(void)!write(l->wake.fd, &one, sizeof(one));
+}
+
+/* What the first one sent over. */
+static void welcome_arrived(struct lane *l)
+{
+	struct client *c, *next;
+	uint64_t count;
+
+	(void)!read(l->wake.fd, &count, sizeof(count));
+	pthread_mutex_lock(&l->lock);
+	c = STEAL(l->arrived);
+	pthread_mutex_unlock(&l->lock);
+	for (; c; c = next) {
+		next = c->next;
+		welcome(l, c);
+	}
+}
+
+/* In turn to each of the team. */
+static void admit(struct lane *l, const struct door *d, int fd)
+{
+	struct lane *to = l->team[l->turn++ % l->team_size];
+	struct client *c;
+	int one = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+			 sizeof(one)); /* not on Unix: no harm */
+	c = mem_alloc(sizeof(*c));
+	c->s = (struct source){.kind = SOURCE_CLIENT, .fd = fd};
+	c->door = d;
+	if (to == l) {
+		welcome(l, c);
+		return;
+	}
+	pthread_mutex_lock(&to->lock);
+	c->next = to->arrived;
+	to->arrived = c;
+	pthread_mutex_unlock(&to->lock);
+	wake(to);
 }
 
 static void open_door(struct lane *l, const struct door *d)
@@ -293,7 +332,8 @@ static void on_event(struct lane *l, struct source *s, uint32_t events)
 			lane_answer(l, up->client, up->ended);
 		break;
 	default:
-		break; /* woken to quit */
+		welcome_arrived(l);
+		break;
 	}
 }
 
@@ -312,6 +352,7 @@ static void *run(void *arg)
 			tick(l);
 		free_dead(l);
 	}
+	welcome_arrived(l);
 	while (l->clients)
 		lane_close_client(l, l->clients);
 	while (l->idle)
@@ -328,13 +369,15 @@ static void release(struct lane *l)
 		close_p(&l->doors[i].s.fd);
 	close_p(&l->wake.fd);
 	close_p(&l->epoll);
+	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
 
 static bool set_up(struct lane *l, struct err *e)
 {
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
-	l->wake = (struct source){.kind = SOURCE_WAKE, .fd = eventfd(0, EFD_CLOEXEC)};
+	l->wake =
+		(struct source){.kind = SOURCE_WAKE, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
 	if (l->epoll < 0 || l->wake.fd < 0 || !lane_watch(l, &l->wake, EPOLLIN))
 		return err_sys(e, errno, "epoll");
 	for (size_t i = 0; i < l->door_count; i++) {
@@ -359,35 +402,69 @@ static bool start_thread(struct lane *l, struct err *e)
 	return error == 0 || err_sys(e, error, "a thread for the gateway");
 }
 
-bool lane_start(struct gateway *g, const struct lane_door *doors, size_t count, struct lane **ret,
-		struct err *e)
+static struct lane *new_lane(struct gateway *g, const struct lane_door *doors, size_t count)
 {
 	struct lane *l = mem_alloc(sizeof(*l));
 
 	l->g = g;
 	l->epoll = -1;
+	l->team[0] = l;
+	l->team_size = 1;
+	pthread_mutex_init(&l->lock, NULL);
 	for (; l->door_count < count && l->door_count < LANE_DOORS; l->door_count++) {
 		struct door *d = &l->doors[l->door_count];
 
 		d->settings = doors[l->door_count];
 		d->s = (struct source){.kind = SOURCE_DOOR, .fd = d->settings.fd};
 	}
-	if (!set_up(l, e) || !start_thread(l, e)) {
-		release(l);
-		return false;
+	return l;
+}
+
+static void end(struct lane *l)
+{
+	atomic_store(&l->quit, true);
+	wake(l);
+	(void)pthread_join(l->thread, NULL);
+}
+
+static void end_others(struct lane *first)
+{
+	for (size_t i = 1; i < first->team_size; i++) {
+		end(first->team[i]);
+		release(first->team[i]);
 	}
-	*ret = l;
-	return true;
+}
+
+bool lane_start(struct gateway *g, const struct lane_door *doors, size_t count, struct lane **ret,
+		struct err *e)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	struct lane *first = new_lane(g, doors, count);
+	bool ok = true;
+
+	while (ok && first->team_size < LANES && (long)first->team_size < cores) {
+		struct lane *l = new_lane(g, NULL, 0);
+
+		ok = set_up(l, e) && start_thread(l, e);
+		if (ok)
+			first->team[first->team_size++] = l;
+		else
+			release(l);
+	}
+	if (ok && set_up(first, e) && start_thread(first, e)) {
+		*ret = first;
+		return true;
+	}
+	end_others(first);
+	release(first);
+	return false;
 }
 
 void lane_stop(struct lane *l)
 {
-	uint64_t one = 1;
-
 	if (!l)
 		return;
-	atomic_store(&l->quit, true);
-	(void)!write(l->wake.fd, &one, sizeof(one));
-	(void)pthread_join(l->thread, NULL);
+	end(l); /* first: it sends to the others */
+	end_others(l);
 	release(l);
 }

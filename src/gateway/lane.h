@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The fast lane: one thread that accepts every connection and serves, without a thread of its own
+ * The fast lane: two threads that accept every connection and serve, without a thread of its own
  * for each, the request that nearly every request is: a plain POST for a model that is loaded and
  * has a free slot. Anything else stays unread in its socket and goes to microhttpd, with a thread,
  * and keeps it: waiting in line, loading, errors, uploads, browsers, everything of the API.

@@ -17,6 +17,7 @@
 #include "switch/route.h"
 
 #define PEEK_SIZE 65536 /* a longer request is not for the lane */
+#define LANES 2         /* threads at most: each serves some 60 000 requests/s */
 #define UP_SIZE 16384   /* the head of an answer must fit */
 
 enum source_kind { SOURCE_WAKE, SOURCE_DOOR, SOURCE_CLIENT, SOURCE_UP };
@@ -73,6 +74,10 @@ struct door {
 
 struct lane {
 	struct gateway *g;
+	struct lane *team[LANES]; /* the first one's: all, itself included; it alone has doors */
+	size_t team_size, turn;
+	pthread_mutex_t lock;   /* guards arrived */
+	struct client *arrived; /* from the first one, by `next` */
 	int epoll;
 	struct source wake;
 	struct door doors[LANE_DOORS];

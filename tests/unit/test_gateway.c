@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The gateway in microhttpd, between clients on plain sockets and a scripted worker. The switch is
- * ours: it opens the route, or refuses, when a model is wanted.
+ * The gateway between clients on plain sockets and a scripted worker: every test once in microhttpd
+ * alone, once with the fast lane in front. The switch is ours: it opens the route, or refuses, when
+ * a model is wanted.
  */
 #include "test.h"
 
@@ -11,7 +12,7 @@
 
 #include "base/buf.h"
 #include "fake_worker.h"
-#include "gateway/gateway.h"
+#include "gateway/lane.h"
 
 #define EVENTS                                                                                     \
 	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -79,6 +80,8 @@ struct site {
 	struct fake_worker *fake;
 	struct gateway *gateway;
 	struct MHD_Daemon *daemon;
+	struct lane *lane;
+	atomic_int through_lane, through_microhttpd; /* requests looked at */
 	uint16_t port;
 	char *script_text; /* freed after the worker has ended */
 };
@@ -95,6 +98,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 	struct request *r = *context;
 
 	if (!r) {
+		atomic_fetch_add(&s->through_microhttpd, 1);
 		*context = mem_alloc(sizeof(*r));
 		return MHD_YES;
 	}
@@ -120,7 +124,7 @@ static void on_done(void *cls, struct MHD_Connection *c, void **context,
 	*context = NULL;
 }
 
-static int set_up(void **state)
+static struct site *new_site(void)
 {
 	struct site *s = mem_alloc(sizeof(*s));
 	struct route_limits limits = {
@@ -132,12 +136,53 @@ static int set_up(void **state)
 	s->switcher.route = s->route;
 	s->worker.slots = 1;
 	s->gateway = gateway_new(s->routes, &s->switcher);
-	s->daemon = MHD_start_daemon(
-		MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL,
-		NULL, on_request, s, MHD_OPTION_NOTIFY_COMPLETED, on_done, NULL, MHD_OPTION_END);
+	return s;
+}
+
+static void serve(struct site *s, unsigned flags)
+{
+	s->daemon = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL_INTERNAL_THREAD |
+					     MHD_USE_ITC | flags,
+				     0, NULL, NULL, on_request, s, MHD_OPTION_NOTIFY_COMPLETED,
+				     on_done, NULL, MHD_OPTION_END);
 	assert_non_null(s->daemon);
+}
+
+static int set_up(void **state)
+{
+	struct site *s = *state = new_site();
+
+	serve(s, 0);
 	s->port = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
-	*state = s;
+	return 0;
+}
+
+static bool may(void *arg, const struct lane_facts *f)
+{
+	struct site *s = arg;
+
+	atomic_fetch_add(&s->through_lane, 1);
+	assert_string_equal(f->host, "localhost");
+	assert_null(f->content_type);
+	return !f->api_key;
+}
+
+static int set_up_lane(void **state)
+{
+	struct site *s = *state = new_site();
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct lane_door door = {.may = may, .arg = s};
+	socklen_t len = sizeof(a);
+	struct err e = {0};
+
+	serve(s, MHD_USE_NO_LISTEN_SOCKET);
+	door.daemon = s->daemon;
+	door.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(door.fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(door.fd, 16), 0);
+	assert_int_equal(getsockname(door.fd, (struct sockaddr *)&a, &len), 0);
+	s->port = ntohs(a.sin_port);
+	assert_true(lane_start(s->gateway, &door, 1, &s->lane, &e));
 	return 0;
 }
 
@@ -145,6 +190,7 @@ static int tear_down(void **state)
 {
 	struct site *s = *state;
 
+	lane_stop(s->lane);
 	MHD_stop_daemon(s->daemon);
 	gateway_free(s->gateway);
 	route_close(s->route, NULL);
@@ -181,14 +227,19 @@ static int client(const struct site *s)
 	return fd;
 }
 
-static int post(const struct site *s, const char *path, const char *body)
+static void post_on(int fd, const char *path, const char *body)
 {
-	int fd = client(s);
-
 	dprintf(fd,
 		"POST %s HTTP/1.1\r\nHost: localhost\r\nX-Conversation-Id: 7\r\n"
 		"Content-Length: %zu\r\n\r\n%s",
 		path, strlen(body), body);
+}
+
+static int post(const struct site *s, const char *path, const char *body)
+{
+	int fd = client(s);
+
+	post_on(fd, path, body);
 	return fd;
 }
 
@@ -287,7 +338,8 @@ static void a_whole_answer_passes_as_it_is(void **state)
 			    "{\"model\":\"tiny\", \"x\": 1.50}");
 	expect(post(s, "/v1/embeddings", "{\"model\":\"tiny\"}"), "HTTP/1.1 400 ", "{\"error\":2}");
 	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "\r\n\r\n");
-	assert_int_equal(atomic_load(&s->fake->accepted), 1);
+	/* each of the lane's threads has its own */
+	assert_in_range(atomic_load(&s->fake->accepted), 1, s->lane ? 2 : 1);
 	settle(s, 0, 0);
 }
 
@@ -312,29 +364,44 @@ static void a_stream_comes_event_by_event(void **state)
 	(void)sem_post(&s->fake->go);
 	read_until(fd, "\r\n0\r\n\r\n", &b);
 	settle(s, 0, 0);
+	post_on(fd, "/v1/completions", "{\"model\":\"tiny\"}");
+	read_until(fd, "\r\n\r\n{}", &b);
 	close(fd);
-	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "{}");
 	assert_int_equal(atomic_load(&s->fake->accepted), 1); /* the connection was kept */
 }
 
+/* More than the sockets between hold, and the client doesn't read at first. */
 static void a_long_answer_goes_out_whole(void **state)
 {
-	struct answer script[1] = {{NULL, KEEP}};
-	CLEANUP(buf_done) struct buf b = {0};
+	static const size_t size = 16 << 20;
+	static struct answer script[1] = {{NULL, KEEP}};
+	CLEANUP(free) char *piece = mem_alloc(65536);
 	struct site *s = *state;
-	char *text = s->script_text = mem_alloc((2 << 20) + 200);
-	size_t head =
-		(size_t)sprintf(text, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", 2 << 20);
+	char *text = s->script_text = mem_alloc(size + 200);
+	size_t head = (size_t)sprintf(text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", size);
+	size_t got = 0, want;
+	ssize_t n;
 	int fd;
 
-	memset(text + head, 'x', 2 << 20);
-	memcpy(text + head + (2 << 20) - 5, "--end", 5);
+	for (size_t i = 0; i < size; i++)
+		text[head + i] = (char)('a' + i % 23);
 	script[0].text = text;
 	load(s, script);
 	fd = chat(s, "{\"model\":\"tiny\"}");
-	read_until(fd, "--end", &b);
-	assert_non_null(strstr(b.data, "Content-Length: 2097152\r\n"));
-	assert_int_equal(b.len - (size_t)(strstr(b.data, "\r\n\r\n") + 4 - b.data), 2 << 20);
+	assert_true(fake_wait(&s->fake->got));
+	assert_int_equal(recv(fd, piece, 4096, MSG_PEEK) > 0, 1);
+	n = recv(fd, piece, 4095, 0);
+	piece[n] = '\0';
+	assert_non_null(strstr(piece, "Content-Length: 16777216\r\n"));
+	want = (size_t)(strstr(piece, "\r\n\r\n") + 4 - piece);
+	got = (size_t)n - want;
+	assert_memory_equal(piece + want, text + head, got);
+	while (got < size && (n = recv(fd, piece, 65536, 0)) > 0) {
+		assert_memory_equal(piece, text + head + got, (size_t)n);
+		got += (size_t)n;
+	}
+	assert_int_equal(got, size);
+	settle(s, 0, 0);
 	close(fd);
 }
 
@@ -617,28 +684,129 @@ static void a_stream_whose_load_fails_ends_with_an_error_event(void **state)
 	close(fd);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+/* --- the lane ----------------------------------------------------------- */
+
+#define PLAIN(body_len, body)                                                                      \
+	"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: " body_len       \
+	"\r\n\r\n" body
+
+static void plain_requests_need_no_thread(void **state)
+{
+	static const struct answer script[] = {{JSON("1", "1"), KEEP}, {JSON("1", "2"), CLOSE}};
+	struct site *s = *state;
+
+	load(s, script);
+	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "\r\n\r\n1");
+	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "\r\n\r\n2");
+	assert_int_equal(atomic_load(&s->through_lane), 2);
+	assert_int_equal(atomic_load(&s->through_microhttpd), 0);
+}
+
+/* Two at once, a third in pieces, the fourth with what the lane doesn't do: one connection. */
+static void a_connection_goes_on_in_any_way(void **state)
+{
+	static const struct answer script[] = {{"|" JSON("1", "1"), KEEP},
+					       {"|" JSON("1", "2"), KEEP},
+					       {JSON("1", "3"), KEEP},
+					       {JSON("1", "4"), KEEP},
+					       {JSON("1", "5"), KEEP}};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct site *s = *state;
+	int fd = client(s);
+
+	load(s, script);
+	dprintf(fd, PLAIN("16", "{\"model\":\"tiny\"}") PLAIN("16", "{\"model\":\"tiny\"}"));
+	assert_true(fake_wait(&s->fake->got));
+	assert_int_equal(atomic_load(&s->fake->asked), 1); /* the second is not looked at yet */
+	(void)sem_post(&s->fake->go);
+	read_until(fd, "\r\n\r\n1", &b);
+	assert_true(fake_wait(&s->fake->got));
+	dprintf(fd, "POST /v1/chat/comp"); /* while the second runs */
+	(void)sem_post(&s->fake->go);
+	read_until(fd, "\r\n\r\n2", &b);
+	dprintf(fd, "letions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 16\r\n\r\n{\"model");
+	dprintf(fd, "\":\"tiny\"}");
+	read_until(fd, "\r\n\r\n3", &b);
+	assert_int_equal(atomic_load(&s->through_microhttpd), 0);
+	dprintf(fd, "POST /v1/chat/completions?a=b HTTP/1.1\r\nHost: localhost\r\n"
+		    "Transfer-Encoding: chunked\r\n\r\n10\r\n{\"model\":\"tiny\"}\r\n0\r\n\r\n");
+	read_until(fd, "\r\n\r\n4", &b);
+	assert_int_equal(atomic_load(&s->through_microhttpd), 1);
+	dprintf(fd, PLAIN("16", "{\"model\":\"tiny\"}")); /* it stays there */
+	read_until(fd, "\r\n\r\n5", &b);
+	assert_int_equal(atomic_load(&s->through_microhttpd), 2);
+	close(fd);
+}
+
+/* It may not pass here: microhttpd's side has the last word. */
+static void whoever_may_not_pass_is_left_to_microhttpd(void **state)
+{
+	static const struct answer script[] = {{JSON("1", "1"), KEEP}};
+	struct site *s = *state;
+	int fd = client(s);
+
+	load(s, script);
+	dprintf(fd, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: wrong\r\n"
+		    "Content-Length: 16\r\n\r\n{\"model\":\"tiny\"}");
+	expect(fd, "HTTP/1.1 200 ", "\r\n\r\n1");
+	assert_int_equal(atomic_load(&s->through_lane), 1);
+	assert_int_equal(atomic_load(&s->through_microhttpd), 1);
+}
+
+/* A kept worker connection closes just when it is asked: asked again, once, by the other side. */
+static void a_stale_worker_connection_is_replaced(void **state)
+{
+	static const struct answer script[] = {
+		{JSON("1", "1"), KEEP}, {"", CLOSE}, {JSON("1", "2"), KEEP}};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct site *s = *state;
+	int fd = client(s);
+
+	load(s, script);
+	for (int i = 1; i < 3; i++) {
+		post_on(fd, "/v1/completions", "{\"model\":\"tiny\"}");
+		read_until(fd, i == 1 ? "\r\n\r\n1" : "\r\n\r\n2", &b);
+	}
+	close(fd);
+	assert_int_equal(atomic_load(&s->fake->asked), 3);
+	assert_int_equal(atomic_load(&s->through_microhttpd), 1);
+	settle(s, 0, 0);
+}
+
+#define ALONE(f)                                                                                   \
+	{                                                                                          \
+#f, f, set_up, tear_down, NULL                                                     \
+	}
+#define LANE(f)                                                                                    \
+	{                                                                                          \
+#f " (lane)", f, set_up_lane, tear_down, NULL                                      \
+	}
+#define BOTH(f) ALONE(f), LANE(f)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(a_whole_answer_passes_as_it_is),
-		CASE(a_stream_comes_event_by_event),
-		CASE(a_long_answer_goes_out_whole),
-		CASE(id_slot_does_not_reach_the_worker),
-		CASE(bad_requests_are_refused_in_openais_format),
-		CASE(only_its_own_paths_are_the_gateways),
-		CASE(a_model_that_cannot_load_says_why_and_when),
-		CASE(a_worker_that_breaks_is_502),
-		CASE(a_stream_that_breaks_ends_with_an_error_event),
-		CASE(a_model_that_is_not_loaded_is_loaded),
-		CASE(a_request_held_by_an_unload_loads_the_model_again),
-		CASE(no_more_run_than_there_are_slots),
-		CASE(a_client_that_leaves_in_line_frees_its_place),
-		CASE(a_client_that_leaves_in_prefill_ends_it),
-		CASE(a_cut_ends_streams_with_an_error),
-		CASE(a_stream_that_waits_gets_comments_then_its_answer),
-		CASE(a_stream_whose_load_fails_ends_with_an_error_event),
+		BOTH(a_whole_answer_passes_as_it_is),
+		BOTH(a_stream_comes_event_by_event),
+		BOTH(a_long_answer_goes_out_whole),
+		BOTH(id_slot_does_not_reach_the_worker),
+		BOTH(bad_requests_are_refused_in_openais_format),
+		BOTH(only_its_own_paths_are_the_gateways),
+		BOTH(a_model_that_cannot_load_says_why_and_when),
+		BOTH(a_worker_that_breaks_is_502),
+		BOTH(a_stream_that_breaks_ends_with_an_error_event),
+		BOTH(a_model_that_is_not_loaded_is_loaded),
+		BOTH(a_request_held_by_an_unload_loads_the_model_again),
+		BOTH(no_more_run_than_there_are_slots),
+		BOTH(a_client_that_leaves_in_line_frees_its_place),
+		BOTH(a_client_that_leaves_in_prefill_ends_it),
+		BOTH(a_cut_ends_streams_with_an_error),
+		BOTH(a_stream_that_waits_gets_comments_then_its_answer),
+		BOTH(a_stream_whose_load_fails_ends_with_an_error_event),
+		LANE(plain_requests_need_no_thread),
+		LANE(a_connection_goes_on_in_any_way),
+		LANE(whoever_may_not_pass_is_left_to_microhttpd),
+		LANE(a_stale_worker_connection_is_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

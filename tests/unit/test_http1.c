@@ -143,7 +143,7 @@ static void a_body_ends_at_its_length_or_with_the_connection(void **state)
 	struct http1_body b;
 	struct err e = {0};
 	char out[100];
-	size_t used;
+	size_t used = 0;
 
 	http1_body_init(&b, &h);
 	assert_true(decode(&b, "ab", 1, 50, out, &used, &e));
