@@ -2,48 +2,55 @@
 #include "daemon/config.h"
 
 #include <ctype.h>
-#include <ini.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
-
-enum key_type { KEY_TEXT, KEY_COUNT, KEY_BYTES, KEY_TIME };
+#include "daemon/config_file.h"
+#include "daemon/config_value.h"
 
 struct key {
 	const char *name;
-	enum key_type type;
+	enum value_type type;
 	size_t offset;
-	const char *fallback; /* NULL: worked out in set_places() */
-	int64_t min, max;     /* numbers; times in ms */
+	const char *fallback;  /* NULL: worked out in set_places() */
+	int64_t max;           /* of numbers; times in ms */
+	value_check_fn *check; /* of texts; NULL: anything */
 	const char *help;
 };
 
 #define AT(field) offsetof(struct config, field)
-#define MB (1024LL * 1024)
+#define DAY 86400000
+#define TB (1LL << 40)
 /* clang-format off */
 static const struct key keys[] = {
-	{"listen",          KEY_TEXT,  AT(listen),          "127.0.0.1:7717", 0, 0, "HTTP address; empty for none"},
-	{"socket",          KEY_TEXT,  AT(socket),          NULL,             0, 0, "Unix socket of the same API"},
-	{"state_dir",       KEY_TEXT,  AT(state_dir),       NULL,             0, 0, "shunt.db, envs/, models/, logs/"},
-	{"store_dir",       KEY_TEXT,  AT(store_dir),       NULL,             0, 0, "builds; daemons may share one"},
-	{"api_key_file",    KEY_TEXT,  AT(api_key_file),    "",               0, 0, "file with the key that callers must show"},
-	{"allowed_hosts",   KEY_TEXT,  AT(allowed_hosts),   "",               0, 0, "names accepted in Host, beside localhost and IP addresses"},
-	{"allowed_origins", KEY_TEXT,  AT(allowed_origins), "",               0, 0, "web pages that may call, as https://host"},
-	{"hold_timeout",    KEY_TIME,  AT(hold_timeout_ms), "120s",           0, 86400000, "longest wait of a request during a switch"},
-	{"hold_limit",      KEY_COUNT, AT(hold_limit),      "512",            0, 100000, "requests that may wait for one model"},
-	{"hold_bytes",      KEY_BYTES, AT(hold_bytes),      "256MB",          0, INT64_MAX, "bytes of all waiting requests"},
-	{"drain_timeout",   KEY_TIME,  AT(drain_timeout_ms),"60s",            0, 86400000, "longest wait for running requests"},
-	{"build_jobs",      KEY_COUNT, AT(build_jobs),      "0",              0, 1024, "parallel compilers; 0: by cores and memory"},
-	{"engine_source",   KEY_TEXT,  AT(engine_source),   "",               0, 0, "pip:…, a URL with sha256=…, a folder, an archive"},
-	{"engine_cpu",      KEY_TEXT,  AT(engine_cpu),      "native",         0, 0, "CPU that builds are made for: native, x86-64-v3, x86-64-v2"},
-	{"worker_env",      KEY_TEXT,  AT(worker_env),      "",               0, 0, "variables for workers: NAME=VALUE …"},
-	{"log_level",       KEY_TEXT,  AT(log_level),       "info",           0, 0, "error, warn, info, debug"},
+	{"listen",          VALUE_TEXT,  AT(listen),          "127.0.0.1:7717", 0, NULL, "HTTP address; \"\" for none"},
+	{"socket",          VALUE_PATH,  AT(socket),          NULL,    0, NULL,               "Unix socket of the same API; \"\" for none"},
+	{"state_dir",       VALUE_PATH,  AT(state_dir),       NULL,    0, value_is_given,     "shunt.db, envs/, models/, logs/"},
+	{"store_dir",       VALUE_PATH,  AT(store_dir),       "",      0, NULL,               "builds; daemons may share one"},
+	{"api_key_file",    VALUE_PATH,  AT(api_key_file),    "",      0, NULL,               "file with the key that callers must show"},
+	{"allowed_hosts",   VALUE_TEXT,  AT(allowed_hosts),   "",      0, NULL,               "names accepted in Host, beside localhost and IP addresses"},
+	{"allowed_origins", VALUE_TEXT,  AT(allowed_origins), "",      0, value_is_origins,   "web pages that may call, as https://host"},
+	{"hold_timeout",    VALUE_TIME,  AT(hold_timeout_ms), "120s",  DAY, NULL,             "longest wait of a request during a switch"},
+	{"hold_limit",      VALUE_COUNT, AT(hold_limit),      "512",   100000, NULL,          "requests that may wait for one model"},
+	{"hold_bytes",      VALUE_BYTES, AT(hold_bytes),      "256MB", TB, NULL,              "bytes of all waiting requests"},
+	{"drain_timeout",   VALUE_TIME,  AT(drain_timeout_ms),"60s",   DAY, NULL,             "longest wait for running requests"},
+	{"build_jobs",      VALUE_COUNT, AT(build_jobs),      "0",     1024, NULL,            "parallel compilers; 0: by cores and memory"},
+	{"engine_source",   VALUE_TEXT,  AT(engine_source),   "",      0, NULL,               "pip:…, a URL with sha256=…, a folder, an archive"},
+	{"engine_cpu",      VALUE_TEXT,  AT(engine_cpu),      "native", 0, value_is_cpu,      "CPU that builds are made for: native, x86-64-v3, x86-64-v2"},
+	{"worker_env",      VALUE_TEXT,  AT(worker_env),      "",      0, value_is_variables, "variables for workers: NAME=VALUE …"},
+	{"log_level",       VALUE_TEXT,  AT(log_level),       "info",  0, value_is_level,     "error, warn, info, debug"},
 };
 /* clang-format on */
+
+static bool is_text(const struct key *k)
+{
+	return k->type == VALUE_TEXT || k->type == VALUE_PATH;
+}
 
 static const struct key *find_key(const char *name)
 {
@@ -65,66 +72,82 @@ bool config_has(const char *key)
 	return find_key(key) != NULL;
 }
 
-struct unit {
-	const char *name;
-	int64_t factor;
-};
-
-/* "120s", "256MB", "7": digits and a unit of the list; a bare number takes the first unit. */
-static bool parse_number(const char *text, const struct unit *units, int64_t *ret)
+static bool unknown(const char *name, struct err *e)
 {
-	char *end;
-	long long n = strtoll(text, &end, 10);
+	CLEANUP(buf_done) struct buf known = {0};
 
-	if (end == text || n < 0)
-		return false;
-	while (*end == ' ')
-		end++;
-	for (const struct unit *u = units; u->name; u++) {
-		if (*end == '\0' || strcasecmp(end, u->name) == 0)
-			return !__builtin_mul_overflow(n, u->factor, ret);
-	}
-	return false;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+		buf_printf(&known, "%s%s", i > 0 ? ", " : "", keys[i].name);
+	(void)err_set(e, ERR_INVALID, "unknown setting '%.64s'", name);
+	return err_hint(e, "known: %s", known.data);
 }
 
-static bool parse_key(const struct key *k, const char *text, int64_t *ret)
+/* The value without the space around it, or without a pair of quotes, which keep their space. */
+static char *plain(const char *text)
 {
-	static const struct unit counts[] = {{"", 1}, {NULL, 0}};
-	static const struct unit bytes[] = {{"B", 1},  {"KB", 1024},      {"MB", MB},
-					    {"M", MB}, {"GB", 1024 * MB}, {NULL, 0}};
-	static const struct unit times[] = {{"s", 1000},    {"ms", 1},      {"m", 60000},
-					    {"min", 60000}, {"h", 3600000}, {NULL, 0}};
-	const struct unit *units = k->type == KEY_BYTES  ? bytes
-				   : k->type == KEY_TIME ? times
-							 : counts;
+	size_t len = 0;
 
-	return parse_number(text, units, ret) && *ret >= k->min && *ret <= k->max;
+	text += strspn(text, " \t");
+	len = strlen(text);
+	while (len > 0 && isblank((unsigned char)text[len - 1]))
+		len--;
+	if (len >= 2 && text[0] == '"' && text[len - 1] == '"' &&
+	    memchr(text + 1, '"', len - 2) == NULL)
+		return mem_ndup(text + 1, len - 2);
+	return mem_ndup(text, len);
+}
+
+/* Paths are used from other folders too. */
+static char *absolute(const char *path)
+{
+	CLEANUP(free) char *here = path[0] && path[0] != '/' ? getcwd(NULL, 0) : NULL;
+
+	return here ? fs_join(here, path) : mem_dup(path);
+}
+
+static bool set_text(char **field, const struct key *k, const char *value, struct err *e)
+{
+	for (const char *p = value; *p; p++) {
+		if (iscntrl((unsigned char)*p) && *p != '\t')
+			return err_set(e, ERR_INVALID, "has a control character in it");
+	}
+	if (k->check && !k->check(value, e))
+		return false;
+	free(*field);
+	*field = k->type == VALUE_PATH ? absolute(value) : mem_dup(value);
+	return true;
+}
+
+static bool set_number(int64_t *field, const struct key *k, const char *value, struct err *e)
+{
+	static const char *const what[] = {
+		[VALUE_COUNT] = "number", [VALUE_BYTES] = "size", [VALUE_TIME] = "time"};
+	int64_t number = 0;
+	char most[32];
+
+	if (value_number(k->type, value, &number) && number <= k->max) {
+		*field = number;
+		return true;
+	}
+	value_show(k->type, k->max, most, sizeof(most));
+	(void)err_set(e, ERR_INVALID, "'%.64s' is not a %s from 0 to %s", value, what[k->type],
+		      most);
+	return err_hint(e, "for example %s", k->fallback);
 }
 
 bool config_set(struct config *c, const char *key, const char *value, struct err *e)
 {
 	const struct key *k = find_key(key);
-	int64_t number;
+	CLEANUP(free) char *text = plain(value);
+	char *field = (char *)c;
 
 	if (!k)
-		return err_set(e, ERR_INVALID, "unknown setting '%s'", key);
-	if (k->type == KEY_TEXT) {
-		char **field = (char **)((char *)c + k->offset);
-
-		free(*field);
-		*field = mem_dup(value);
+		return unknown(key, e);
+	field += k->offset;
+	if (is_text(k) ? set_text((char **)(void *)field, k, text, e)
+		       : set_number((int64_t *)(void *)field, k, text, e))
 		return true;
-	}
-	if (!parse_key(k, value, &number)) {
-		err_set(e, ERR_INVALID, "setting '%s': '%s' is not a %s within its bounds", k->name,
-			value,
-			k->type == KEY_TIME    ? "time"
-			: k->type == KEY_BYTES ? "size"
-					       : "number");
-		return err_hint(e, "for example %s", k->fallback);
-	}
-	*(int64_t *)((char *)c + k->offset) = number;
-	return true;
+	return err_wrap(e, "setting '%s'", k->name);
 }
 
 /* The places of a user's own daemon, or the system's when root. */
@@ -150,36 +173,34 @@ static void set_places(struct config *c)
 
 struct reader {
 	struct config *c;
-	struct err *e;
+	int lines[ARRAY_LEN(keys)]; /* where each key was, 0: not yet */
 };
 
-/* Debian's inih tells the handler no line: the first one refused (0) is what ini_parse_string()
- * returns. */
-static int on_pair(void *arg, const char *section, const char *name, const char *value)
+static bool on_pair(void *arg, int line, const char *name, const char *value, struct err *e)
 {
 	struct reader *r = arg;
+	const struct key *k = find_key(name);
+	CLEANUP(free) char *text = plain(value);
 
-	if (r->e->kind != ERR_NONE)
-		return 1;
-	if (section[0] && strcmp(section, "shunt") != 0)
-		return err_set(r->e, ERR_INVALID, "unknown section [%s]", section);
-	return config_set(r->c, name, value, r->e);
+	if (!k)
+		return unknown(name, e);
+	if (r->lines[k - keys] > 0)
+		return err_set(e, ERR_INVALID, "setting '%s' stands on line %d already", k->name,
+			       r->lines[k - keys]);
+	r->lines[k - keys] = line;
+	if (k->type == VALUE_PATH && text[0] && text[0] != '/') {
+		(void)err_set(e, ERR_INVALID, "setting '%s': '%.64s' does not begin with '/'",
+			      k->name, text);
+		return err_hint(e, "a file has no folder of its own: write the whole path");
+	}
+	return config_set(r->c, name, value, e);
 }
 
 static bool read_file(struct config *c, const char *file, struct err *e)
 {
-	CLEANUP(free) char *text = NULL;
-	struct reader r = {.c = c, .e = e};
-	int line;
+	struct reader r = {.c = c};
 
-	if (!fs_read(file, 1024 * 1024, &text, NULL, e))
-		return false;
-	line = ini_parse_string(text, on_pair, &r);
-	if (e->kind != ERR_NONE)
-		return err_wrap(e, "%s:%d", file, line);
-	if (line != 0)
-		return err_set(e, ERR_INVALID, "%s:%d: not 'key = value'", file, line);
-	return true;
+	return config_file_read(file, on_pair, &r, e);
 }
 
 static char *usual_file(void)
@@ -230,51 +251,50 @@ bool config_load(const char *file, struct config *ret, struct err *e)
 	return true;
 }
 
-static void show_value(const struct config *c, const struct key *k, struct buf *out)
+char *config_store_dir(const struct config *c)
 {
-	int64_t number = *(const int64_t *)((const char *)c + k->offset);
+	return c->store_dir[0] ? mem_dup(c->store_dir) : fs_join(c->state_dir, "store");
+}
 
-	if (k->type == KEY_TEXT) {
-		const char *text = *(char *const *)((const char *)c + k->offset);
+/* In quotes where plain() would take something away: nothing, or space at an end. */
+static void show_text(const char *name, const char *text, struct buf *out)
+{
+	size_t len = strlen(text);
+	bool quote = len == 0 || isblank((unsigned char)text[0]) ||
+		     isblank((unsigned char)text[len - 1]);
 
-		buf_printf(out, "%s = %s\n", k->name, text ? text : "");
-	} else if (k->type == KEY_TIME && number % 1000 == 0) {
-		buf_printf(out, "%s = %" PRId64 "s\n", k->name, number / 1000);
-	} else {
-		buf_printf(out, "%s = %" PRId64 "%s\n", k->name, number,
-			   k->type == KEY_TIME ? "ms" : "");
+	buf_printf(out, quote ? "%s = \"%s\"\n" : "%s = %s\n", name, text);
+}
+
+static void show_key(const struct config *c, const struct key *k, struct buf *out)
+{
+	const char *field = (const char *)c + k->offset;
+	char number[32];
+
+	if (is_text(k)) {
+		show_text(k->name, *(char *const *)(const void *)field, out);
+		return;
 	}
+	value_show(k->type, *(const int64_t *)(const void *)field, number, sizeof(number));
+	buf_printf(out, "%s = %s\n", k->name, number);
 }
 
 void config_show(const struct config *c, struct buf *out)
 {
+	CLEANUP(free) char *store = config_store_dir(c);
+	struct config shown = *c;
+
+	shown.store_dir = store; /* where it is, not that nobody chose */
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		buf_printf(out, "# %s\n", keys[i].help);
-		show_value(c, &keys[i], out);
+		show_key(&shown, &keys[i], out);
 	}
 }
 
 void config_done(struct config *c)
 {
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		if (keys[i].type == KEY_TEXT)
-			free(*(char **)((char *)c + keys[i].offset));
+		if (is_text(&keys[i]))
+			free(*(char **)(void *)((char *)c + keys[i].offset));
 	*c = (struct config){0};
-}
-
-void config_words(const char *text, struct strv *ret)
-{
-	const char *p = text ? text : "";
-
-	while (*p) {
-		size_t len = strcspn(p, ", \t");
-
-		if (len > 0) {
-			CLEANUP(free) char *word = mem_ndup(p, len);
-
-			strv_add(ret, word);
-		}
-		p += len;
-		p += strspn(p, ", \t");
-	}
 }

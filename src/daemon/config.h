@@ -23,13 +23,19 @@ struct config {
 /* Defaults, the file, the environment. file: NULL for the usual places (absent there is fine; a
  * named one must be there). */
 MUST_CHECK bool config_load(const char *file, struct config *ret, struct err *e);
-/* One key, as a flag gives it: "state-dir" or "state_dir". ERR_INVALID for an unknown key or a bad
- * value, naming both. */
+/* One key, as a flag gives it: "state-dir" or "state_dir". Space around the value goes, a pair of
+ * quotes too; a relative path is from the working directory. ERR_INVALID for an unknown key or a
+ * bad value, naming both. */
 MUST_CHECK bool config_set(struct config *c, const char *key, const char *value, struct err *e);
 /* True when a flag of this name exists and takes a value. */
 bool config_has(const char *key);
 /* "key = value" lines with their meaning, as a file that could be read again. */
 void config_show(const struct config *c, struct buf *out);
 void config_done(struct config *c);
+
+/* store_dir, or <state_dir>/store when none was given. Caller frees. */
+char *config_store_dir(const struct config *c);
 /* A list value ("a, b c") as its words. */
 void config_words(const char *text, struct strv *ret);
+/* worker_env as its variables: "A=1,2 B=\"x y\"", separated by spaces alone. */
+MUST_CHECK bool config_variables(const char *text, struct strv *ret, struct err *e);

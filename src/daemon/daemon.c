@@ -110,8 +110,7 @@ static bool open_state(struct daemon *d, struct err *e)
 	const struct config *c = d->config;
 	CLEANUP(free) char *db = fs_join(c->state_dir, "shunt.db");
 	CLEANUP(free) char *log_dir = fs_join(c->state_dir, "tasks");
-	CLEANUP(free)
-	char *store = c->store_dir ? mem_dup(c->store_dir) : fs_join(c->state_dir, "store");
+	CLEANUP(free) char *store = config_store_dir(c);
 	CLEANUP(free) char *cache = fs_join(c->state_dir, "cache");
 	CLEANUP(free) char *data = data_dir();
 	struct engine_settings es = {.data_dir = data,
@@ -123,7 +122,8 @@ static bool open_state(struct daemon *d, struct err *e)
 	if (!db_open(db, &d->db, e) || !tasks_open(d->db, log_dir, &d->tasks, e) ||
 	    !store_open(store, d->owner, &d->store, e) || !engine_open(&es, &d->engine, e))
 		return false;
-	config_words(c->worker_env, &d->worker_env);
+	if (!config_variables(c->worker_env, &d->worker_env, e))
+		return err_wrap(e, "worker_env");
 	struct envs_settings ns = {.db = d->db,
 				   .store = d->store,
 				   .engine = d->engine,
