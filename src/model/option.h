@@ -5,6 +5,11 @@
  * Model options: one table gives names, types, bounds, help, and the worker's arguments. Stored as
  * a JSON object that holds what the user set; what is absent has the default. A JSON null takes an
  * option back to its default.
+ *
+ * n_ctx is what one conversation may use. The slots share one memory of n_ctx tokens unless the
+ * user set `parallel`: then each has n_ctx of its own, and the memory is parallel times as large.
+ * Shared, a single conversation costs no more than it needs; but when several together outgrow
+ * n_ctx, llama-server ends them all with an error.
  */
 
 #include <jansson.h>
@@ -19,32 +24,38 @@ enum option_type {
 	OPTION_BOOL,
 	OPTION_CHOICE,
 	OPTION_TEXT,
-	OPTION_PATH,
-	OPTION_LIST,
+	OPTION_PATH,   /* absolute, a regular file that can be read */
+	OPTION_PATHS,  /* lists of such */
+	OPTION_DEVICE, /* a list of one device: "Vulkan0" */
+	OPTION_IDS,    /* a list of model ids */
 	OPTION_OBJECT
 };
 
 struct option {
 	const char *name;
 	enum option_type type;
-	double min, max;      /* numbers; length for text and lists */
+	double min, max;      /* of a number; length of a text or list, bytes of an object */
 	const char *choices;  /* "on|off|auto" */
 	const char *fallback; /* default, in words, for people */
 	const char *flag;     /* llama-server's argument, NULL: not one */
+	bool computed;        /* its arguments depend on more than its value: see option_args */
 	bool reload;          /* takes effect at the next load */
 	const char *help;
 };
 
 /* The table, ended by a NULL name. */
 const struct option *option_table(void);
-const struct option *option_find(const char *name); /* NULL: unknown */
+const struct option *option_find(const char *name);  /* NULL: unknown */
+const char *option_type_name(enum option_type type); /* "a whole number" */
 
-/* Checks changes (an object) and merges them into `stored` (text of a JSON object). *ret_text is
- * the new text, caller frees. *ret_reload (may be NULL): one of the changed options needs a load.
- * Unknown names and bad values: ERR_INVALID that names them and the allowed. */
+/* Checks changes (an object) and merges them into `stored` (text of a JSON object; NULL is an empty
+ * one). *ret_text is the new text, caller frees. *ret_reload (may be NULL): one of the changed
+ * options needs a load. Unknown names and bad values: ERR_INVALID that names them and the allowed.
+ * What a later release brings: ERR_NOT_SUPPORTED. */
 MUST_CHECK bool option_merge(const char *stored, const json_t *changes, char **ret_text,
 			     bool *ret_reload, struct err *e);
-/* "n_ctx=4096" as the command line has it, to an object with one JSON value of the right type. */
+/* "n_ctx=4096" as the command line has it, to an object with one JSON value of the right type;
+ * nothing after '=' is null, the default. Bounds are left to option_merge. */
 MUST_CHECK bool option_parse_pair(const char *pair, json_t *object, struct err *e);
 
 struct option_facts { /* of the model, for defaults */
@@ -53,7 +64,10 @@ struct option_facts { /* of the model, for defaults */
 };
 /* The numbers that Shunt itself needs. */
 int option_parallel(const char *stored); /* slots, default 4 */
+/* What one conversation may use; default the smaller of trained and 8192. */
 int64_t option_n_ctx(const char *stored, const struct option_facts *facts);
+/* "chat", "embedding", "rerank": as set, else of the model; static. */
+const char *option_mode(const char *stored, const struct option_facts *facts);
 const char *option_device(const char *stored, char *buf,
 			  size_t size); /* first of `devices`, "" when none */
 /* llama-server's arguments for the options (−ngl, −c, −fa …, per engine.md "always"), without host,

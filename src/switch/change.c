@@ -60,7 +60,7 @@ static bool start_worker(struct switcher *sw, const struct db_model *m, const ch
 		.args = strv_items(&args),
 		.environ = strv_items(&run.environ),
 		.slots = option_parallel(m->options),
-		.mode = m->mode,
+		.mode = option_mode(m->options, &facts),
 	};
 	if (!worker_start(sw->s.supervisor, &spec, on_load, t ? task_cancelled : NULL, t, &w, e))
 		return err_wrap(e, "starting '%s' on %s", m->id, run.backend->name);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/option.h"
+#include "model/option_priv.h"
+
+#define PARALLEL_DEFAULT 4
+#define CTX_DEFAULT 8192
+#define CTX_MIN 256
+/* An embedding's text must fit in one batch. */
+#define BATCH_MAX 8192
+/* Prompts of conversations that lost their slot. llama-server's own default is 8 GiB for each
+ * worker, which no estimate of memory sees. */
+#define CACHE_RAM_MIB "256"
+
+static json_t *load(const char *stored)
+{
+	return json_loads(stored ? stored : "{}", 0, NULL);
+}
+
+static int64_t int_of(const json_t *options, const char *name, int64_t fallback)
+{
+	const json_t *v = json_object_get(options, name);
+
+	return json_is_integer(v) ? json_integer_value(v) : fallback;
+}
+
+static int64_t n_ctx_of(const json_t *options, const struct option_facts *facts)
+{
+	int64_t trained = facts->context_length;
+	int64_t n = trained > 0 && trained < CTX_DEFAULT ? trained : CTX_DEFAULT;
+
+	return int_of(options, "n_ctx", n < CTX_MIN ? CTX_MIN : n);
+}
+
+static const char *mode_of(const json_t *options, const struct option_facts *facts)
+{
+	static const char *const modes[] = {"chat", "embedding", "rerank"};
+	const char *mode = text_of(options, "mode", facts->mode ? facts->mode : "chat");
+
+	for (size_t i = 1; i < ARRAY_LEN(modes); i++)
+		if (strcmp(mode, modes[i]) == 0)
+			return modes[i];
+	return modes[0];
+}
+
+static const char *device_of(const json_t *options)
+{
+	const json_t *list = json_object_get(options, "devices");
+	const char *name = json_string_value(json_array_get(list, 0));
+
+	return name ? name : "";
+}
+
+int option_parallel(const char *stored)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	return (int)int_of(options, "parallel", PARALLEL_DEFAULT);
+}
+
+int64_t option_n_ctx(const char *stored, const struct option_facts *facts)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	return n_ctx_of(options, facts);
+}
+
+const char *option_mode(const char *stored, const struct option_facts *facts)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	return mode_of(options, facts);
+}
+
+const char *option_device(const char *stored, char *buf, size_t size)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	(void)snprintf(buf, size, "%s", device_of(options));
+	return buf;
+}
+
+/* --- arguments ---------------------------------------------------------- */
+
+static void add(struct strv *args, const char *flag, const char *value)
+{
+	strv_add(args, flag);
+	strv_add(args, value);
+}
+
+static void add_int(struct strv *args, const char *flag, int64_t n)
+{
+	strv_add(args, flag);
+	strv_printf(args, "%" PRId64, n);
+}
+
+static void add_context(struct strv *args, const json_t *options, const struct option_facts *facts)
+{
+	int64_t n_ctx = n_ctx_of(options, facts);
+	int64_t parallel = int_of(options, "parallel", PARALLEL_DEFAULT);
+	bool own = json_object_get(options, "parallel") != NULL; /* see option.h */
+
+	add_int(args, "--ctx-size", own ? n_ctx * parallel : n_ctx);
+	add_int(args, "--parallel", parallel);
+	strv_add(args, "--kv-unified");
+	add_int(args, "--kv-unified-per-slot", n_ctx);
+	strv_add(args, "--no-cache-idle-slots");
+	add(args, "--cache-ram", CACHE_RAM_MIB);
+	add(args, "--flash-attn", text_of(options, "flash_attn", "on"));
+	add(args, "--cache-type-k", text_of(options, "cache_type_k", "f16"));
+	add(args, "--cache-type-v", text_of(options, "cache_type_v", "f16"));
+}
+
+static void add_layers(struct strv *args, const json_t *options, bool gpu)
+{
+	int64_t layers = gpu ? int_of(options, "n_gpu_layers", -1) : 0;
+
+	if (layers < 0)
+		add(args, "--n-gpu-layers", "all"); /* -1 would be llama-server's own guess */
+	else
+		add_int(args, "--n-gpu-layers", layers);
+	add(args, "--fit", "off");
+}
+
+static void add_mode(struct strv *args, const json_t *options, const struct option_facts *facts)
+{
+	const char *mode = mode_of(options, facts);
+	int64_t batch = n_ctx_of(options, facts);
+
+	if (strcmp(mode, "chat") == 0)
+		return;
+	strv_add(args, strcmp(mode, "rerank") == 0 ? "--reranking" : "--embeddings");
+	batch = batch < BATCH_MAX ? batch : BATCH_MAX;
+	add_int(args, "--batch-size", batch);
+	add_int(args, "--ubatch-size", batch);
+}
+
+/* The argument is one row of comma-separated values: quoted, so that a comma in a path is part of
+ * it. */
+static void add_lora(struct strv *args, const json_t *list)
+{
+	CLEANUP(buf_done) struct buf row = {0};
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(list, i, item) {
+		buf_str(&row, i ? ",\"" : "\"");
+		for (const char *c = json_string_value(item); *c; c++)
+			buf_printf(&row, *c == '"' ? "\"\"" : "%c", *c);
+		buf_str(&row, "\"");
+	}
+	if (row.len)
+		add(args, "--lora", row.data);
+}
+
+static void add_companions(struct strv *args, const json_t *options, bool gpu)
+{
+	const char *draft = text_of(options, "draft_model", NULL);
+	const char *mmproj = text_of(options, "mmproj", NULL);
+	const char *device = gpu ? device_of(options) : "none";
+
+	add_lora(args, json_object_get(options, "lora"));
+	if (draft) {
+		add(args, "--spec-draft-model", draft);
+		add(args, "--spec-draft-ngl", gpu ? "all" : "0");
+		if (device[0])
+			add(args, "--spec-draft-device", device);
+	}
+	if (mmproj)
+		add(args, "--mmproj", mmproj);
+	if (mmproj && !gpu)
+		strv_add(args, "--no-mmproj-offload");
+}
+
+static void add_plain(struct strv *args, const struct option *o, const json_t *v)
+{
+	CLEANUP(free) char *text = NULL;
+
+	if (!v || !o->flag || o->computed)
+		return;
+	strv_add(args, o->flag);
+	if (json_is_string(v)) {
+		strv_add(args, json_string_value(v));
+	} else if (json_is_real(v)) {
+		strv_printf(args, "%.9g", json_real_value(v));
+	} else {
+		text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+		strv_add(args, text);
+	}
+}
+
+void option_args(const char *stored, const struct option_facts *facts, bool gpu,
+		 struct strv *ret_args)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	add_layers(ret_args, options, gpu);
+	add_context(ret_args, options, facts);
+	add_mode(ret_args, options, facts);
+	add_companions(ret_args, options, gpu);
+	for (const struct option *o = option_table(); o->name; o++)
+		add_plain(ret_args, o, json_object_get(options, o->name));
+	strv_add(ret_args, "--slots");
+	strv_add(ret_args, "--metrics");
+	strv_add(ret_args, "--no-ui");
+	strv_add(ret_args, "--offline");
+}
