@@ -148,9 +148,12 @@ static void admit(struct lane *l, const struct door *d, int fd)
 	struct lane *to = l->team[l->turn++ % l->team_size];
 	struct client *c;
 	int one = 1;
+	unsigned stuck = STUCK_MS;
 
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
-			 sizeof(one)); /* not on Unix: no harm */
+	/* On a Unix socket these fail, and change nothing. Who takes nothing of an answer gives its
+	 * slot back some day, at microhttpd, too. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &stuck, sizeof(stuck));
 	c = mem_alloc(sizeof(*c));
 	c->s = (struct source){.kind = SOURCE_CLIENT, .fd = fd};
 	c->door = d;
@@ -272,22 +275,23 @@ static void on_client(struct lane *l, struct client *c, uint32_t events)
 
 static void look_at(struct lane *l, struct client *c)
 {
+	int64_t since = l->now - c->since;
 	struct err e = {0};
 
-	if (c->out.len > 0) {
-		if (l->now - c->since > STUCK_MS)
-			lane_close_client(l, c);
-	} else if (c->state == CLIENT_READING) {
-		if (c->partial && l->now - c->since > PARTIAL_MS)
-			lane_hand_over(l, c);
-		else if (l->now - c->since > IDLE_MS)
-			lane_close_client(l, c);
-	} else if (route_cut_requested(&c->ticket)) {
+	if (c->state != CLIENT_READING && route_cut_requested(&c->ticket)) {
 		err_set(&e, ERR_UNAVAILABLE,
 			"model '%s' was switched or unloaded by force before the answer ended",
 			c->model);
 		(void)err_hint(&e, "ask again");
 		lane_fail(l, c, &e);
+	} else if (c->out.len > 0) {
+		if (since > STUCK_MS)
+			lane_close_client(l, c);
+	} else if (c->state == CLIENT_READING) {
+		if (c->partial && since > PARTIAL_MS)
+			lane_hand_over(l, c);
+		else if (since > IDLE_MS)
+			lane_close_client(l, c);
 	}
 }
 

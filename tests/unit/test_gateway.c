@@ -753,6 +753,28 @@ static void whoever_may_not_pass_is_left_to_microhttpd(void **state)
 	assert_int_equal(atomic_load(&s->through_microhttpd), 1);
 }
 
+/* Its answer is in the way everywhere: cut all the same, or an unload would wait for it. */
+static void a_cut_reaches_a_client_that_reads_nothing(void **state)
+{
+	static struct answer script[1] = {{NULL, KEEP}};
+	static const size_t size = 16 << 20;
+	struct site *s = *state;
+	char *text = s->script_text = mem_alloc(size + 200);
+	size_t head = (size_t)sprintf(text, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", size);
+	char byte;
+	int fd;
+
+	memset(text + head, 'x', size);
+	script[0].text = text;
+	load(s, script);
+	fd = chat(s, "{\"model\":\"tiny\"}");
+	assert_int_equal(recv(fd, &byte, 1, 0), 1);
+	settle(s, 1, 0);
+	route_cut(s->route);
+	settle(s, 0, 0);
+	close(fd);
+}
+
 /* A kept worker connection closes just when it is asked: asked again, once, by the other side. */
 static void a_stale_worker_connection_is_replaced(void **state)
 {
@@ -807,6 +829,7 @@ int main(void)
 		LANE(a_connection_goes_on_in_any_way),
 		LANE(whoever_may_not_pass_is_left_to_microhttpd),
 		LANE(a_stale_worker_connection_is_replaced),
+		LANE(a_cut_reaches_a_client_that_reads_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
