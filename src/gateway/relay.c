@@ -11,17 +11,27 @@
 #define BLOCK_SIZE 16384
 #define EVENT_MAX ((size_t)65536) /* of an answer that is put into one event */
 
-enum MHD_Result relay_error(const struct err *e, const char *param, struct MHD_Connection *c)
+/* A page of another origin may read the answer: the API has refused those that are not allowed. */
+static enum MHD_Result queue(struct MHD_Connection *c, unsigned status, struct MHD_Response *r)
 {
-	struct MHD_Response *r;
+	const char *origin =
+		MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
 	enum MHD_Result queued;
 
-	if (e->kind == ERR_CANCELLED)
-		return MHD_NO;
-	r = openai_error_response(e, param);
-	queued = MHD_queue_response(c, (unsigned)err_http_status(e->kind), r);
+	if (origin) {
+		MHD_add_response_header(r, "Access-Control-Allow-Origin", origin);
+		MHD_add_response_header(r, MHD_HTTP_HEADER_VARY, "Origin");
+	}
+	queued = MHD_queue_response(c, status, r);
 	MHD_destroy_response(r);
 	return queued;
+}
+
+enum MHD_Result relay_error(const struct err *e, const char *param, struct MHD_Connection *c)
+{
+	if (e->kind == ERR_CANCELLED)
+		return MHD_NO;
+	return queue(c, (unsigned)err_http_status(e->kind), openai_error_response(e, param));
 }
 
 static bool is_events(const struct http1_head *h)
@@ -150,15 +160,12 @@ static enum MHD_Result queue_stream(struct exchange *ex, struct MHD_Connection *
 {
 	struct MHD_Response *r =
 		MHD_create_response_from_callback(size, BLOCK_SIZE, next_piece, ex, free_call);
-	enum MHD_Result queued;
 
 	if (type[0])
 		MHD_add_response_header(r, "Content-Type", type);
 	if (size == MHD_SIZE_UNKNOWN)
 		MHD_add_response_header(r, "Cache-Control", "no-cache");
-	queued = MHD_queue_response(c, status, r);
-	MHD_destroy_response(r);
-	return queued;
+	return queue(c, status, r);
 }
 
 enum MHD_Result relay_waiting(struct exchange *ex, struct MHD_Connection *c)
@@ -186,7 +193,6 @@ static bool read_whole(struct exchange *ex, char **ret, size_t *ret_len, struct 
 static enum MHD_Result answer_whole(struct exchange *ex, struct MHD_Connection *c)
 {
 	struct MHD_Response *r;
-	enum MHD_Result queued;
 	struct err e = {0};
 	char *data;
 	size_t len;
@@ -198,9 +204,7 @@ static enum MHD_Result answer_whole(struct exchange *ex, struct MHD_Connection *
 		MHD_add_response_header(r, "Content-Type", ex->head.content_type);
 	if (ex->head.retry_after[0])
 		MHD_add_response_header(r, "Retry-After", ex->head.retry_after);
-	queued = MHD_queue_response(c, (unsigned)ex->head.status, r);
-	MHD_destroy_response(r);
-	return queued;
+	return queue(c, (unsigned)ex->head.status, r);
 }
 
 enum MHD_Result relay_answer(struct exchange *ex, struct MHD_Connection *c)
