@@ -23,9 +23,9 @@
  * the driver's libraries as much of the machine. */
 #define DEVICE_BYTES (600LL << 20)
 #define MACHINE_BYTES (600LL << 20)
-/* The wide model follows when the narrow one's whole prompt, its shaders compiled, took no longer:
- * an H100 takes 0.03 s (and half a minute to compile for the wide one, the first time), llvmpipe 3
- * s (and many minutes). */
+/* The wide model follows when the narrow one's first batch, its shaders compiled, took no longer.
+ * llvmpipe takes 2 s for it on two cores, and would compile for many minutes for the wide one. On
+ * an H100 all of both takes 1.5 s, but half a minute the first time. */
 #define WIDE_WITHIN_MS 500
 
 /* One proof in the making. */
@@ -157,18 +157,18 @@ static bool too_far(const struct check *c, const char *device, unsigned int toke
 				  : "the compiler or the memory of this machine may be at fault");
 }
 
-/* The same prompt once more, but all of it at once: another path to the last step's answer. */
-static bool ask_whole(struct check *c, struct verify_server *s, const char *device, struct err *e)
+/* The prompt up to a step once more, all of it at once. */
+static bool ask_whole(struct check *c, struct verify_server *s, size_t i, const char *device,
+		      struct err *e)
 {
-	unsigned int tokens = verify_steps[VERIFY_STEPS - 1];
 	struct verify_answer whole;
 	double distance;
 
-	if (!verify_server_ask(s, tokens, false, &whole, e))
+	if (!verify_server_ask(s, verify_steps[i], false, &whole, e))
 		return false;
-	distance = verify_answer_distance(&whole, &c->reference[VERIFY_STEPS - 1], NULL);
+	distance = verify_answer_distance(&whole, &c->reference[i], NULL);
 	return distance <= VERIFY_TOLERANCE ||
-	       too_far(c, device, tokens, distance, "those of the CPU for a prompt in pieces", e);
+	       too_far(c, device, verify_steps[i], distance, "those of an earlier answer", e);
 }
 
 /* The CPU first: against numbers that were computed elsewhere, exactly, and against itself. */
@@ -183,7 +183,8 @@ static bool ask_cpu(struct check *c, struct verify_server *s, struct err *e)
 		if (distance > VERIFY_TOLERANCE)
 			return too_far(c, "the CPU", verify_steps[i], distance, "exact ones", e);
 	}
-	return ask_whole(c, s, "the CPU", e);
+	/* What came in pieces, by another path. */
+	return ask_whole(c, s, VERIFY_STEPS - 1, "the CPU", e);
 }
 
 static bool compare(struct check *c, const struct verify_answer answers[static VERIFY_STEPS],
@@ -217,11 +218,9 @@ static bool ask_gpu(struct check *c, struct verify_server *s, struct err *e)
 			       c->result.device);
 	if (!ask_all(s, answers, e) || !compare(c, answers, e))
 		return false;
-	/* Once to compile what this size of batch needs, once to see how fast the device is. */
-	if (!ask_whole(c, s, c->result.device, e))
-		return false;
+	/* The first batch again: nothing to compile any more, so this is how fast the device is. */
 	begun = clock_ms();
-	if (!ask_whole(c, s, c->result.device, e))
+	if (!ask_whole(c, s, 0, c->result.device, e))
 		return false;
 	c->slow = clock_ms() - begun > WIDE_WITHIN_MS;
 	return true;
