@@ -1,169 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Recipes and builds, with the fake cmake and ninja. */
-#include "test.h"
-
+/* Builds, with the fake cmake and ninja. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
-#include "engine/engine.h"
-
-/* A store, a copy of the fake source, an engine that builds it. */
-struct fixture {
-	char *dir;
-	char *old_path;
-	char *source;
-	struct store *store;
-	struct engine *engine;
-};
-
-static struct engine *open_engine(const struct fixture *f, const char *cpu, int jobs)
-{
-	CLEANUP(free) char *cache = fs_join(f->dir, "cache");
-	const struct engine_settings s = {.data_dir = SOURCE_DIR,
-					  .source = f->source,
-					  .cpu = cpu,
-					  .jobs = jobs,
-					  .hurry = true,
-					  .cache_dir = cache};
-	struct engine *en = NULL;
-	struct err e = {0};
-
-	if (!engine_open(&s, &en, &e))
-		fail_msg("%s", e.msg);
-	return en;
-}
-
-static int setup(void **state)
-{
-	struct fixture *f = mem_alloc(sizeof(*f));
-	CLEANUP(free) char *path = NULL;
-	struct err e = {0};
-
-	f->dir = test_dir_new();
-	f->source = fs_join(f->dir, "source");
-	f->old_path = mem_dup(getenv("PATH"));
-	path = mem_printf(SOURCE_DIR "/tests/fakes:%s", f->old_path);
-	assert_int_equal(setenv("PATH", path, 1), 0);
-	if (!fs_copy_tree(SOURCE_DIR "/tests/fakes/engine-source", f->source, &e) ||
-	    !store_open(test_path(f->dir, "store"), "0123456789abcdef", &f->store, &e))
-		fail_msg("%s", e.msg);
-	f->engine = open_engine(f, "x86-64-v3", 1);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	(void)setenv("PATH", f->old_path, 1);
-	engine_free(f->engine);
-	store_free(f->store);
-	test_dir_free(f->dir);
-	free(f->source);
-	free(f->old_path);
-	free(f);
-	return 0;
-}
-
-static void control(const struct fixture *f, const char *json)
-{
-	test_write(test_path(f->source, "fake-build.json"), json, strlen(json));
-}
-
-static struct recipe *recipe(struct engine *en, const char *backend)
-{
-	const struct toolkit tk = {.compiler = "glslc 1, headers 2"};
-	const struct backend *b = backend ? backend_find(backend) : NULL;
-	struct recipe *r = NULL;
-	struct err e = {0};
-
-	if (!engine_recipe(en, b, b ? &tk : NULL, &r, &e))
-		fail_msg("%s", e.msg);
-	return r;
-}
-
-/* --- recipes ---------------------------------------------------------------------------------- */
-
-static void the_same_inputs_give_the_same_digest_anywhere(void **state)
-{
-	struct fixture *f = *state;
-	CLEANUP(recipe_free) struct recipe *one = recipe(f->engine, NULL);
-	char *elsewhere = fs_join(f->dir, "moved");
-
-	engine_free(f->engine);
-	assert_int_equal(rename(f->source, elsewhere), 0);
-	free(f->source);
-	f->source = elsewhere;
-	f->engine = open_engine(f, "x86-64-v3", 7);
-	CLEANUP(recipe_free) struct recipe *two = recipe(f->engine, NULL);
-
-	assert_string_equal(one->digest, two->digest);
-	assert_string_equal(one->inputs, two->inputs);
-	assert_null(strstr(one->inputs, "=/"));
-	assert_null(strstr(one->inputs, f->dir));
-}
-
-static void each_input_changes_the_digest(void **state)
-{
-	struct fixture *f = *state;
-	CLEANUP(engine_free) struct engine *v2 = open_engine(f, "x86-64-v2", 1);
-	CLEANUP(recipe_free) struct recipe *base = recipe(f->engine, NULL);
-	CLEANUP(recipe_free) struct recipe *other_cpu = recipe(v2, NULL);
-	CLEANUP(recipe_free) struct recipe *module = recipe(f->engine, "vulkan");
-	CLEANUP(recipe_free) struct recipe *module_v2 = recipe(v2, "vulkan");
-
-	control(f, "{\"step_seconds\": 0}");
-	CLEANUP(recipe_free) struct recipe *other_source = recipe(f->engine, NULL);
-
-	assert_string_not_equal(base->digest, other_cpu->digest);
-	assert_string_not_equal(base->digest, other_source->digest);
-	assert_string_not_equal(base->digest, module->digest);
-	assert_string_equal(module->digest, module_v2->digest); /* no CPU code in it */
-	assert_non_null(strstr(module->inputs, "toolkit=glslc 1, headers 2\n"));
-	assert_non_null(strstr(base->inputs, "arg=-DGGML_AVX2=ON\n"));
-	assert_non_null(strstr(base->inputs, "compiler="));
-}
-
-static void the_cpu_backend_is_the_base(void **state)
-{
-	struct fixture *f = *state;
-	CLEANUP(recipe_free) struct recipe *base = recipe(f->engine, NULL);
-	CLEANUP(recipe_free) struct recipe *cpu = recipe(f->engine, "cpu");
-
-	assert_string_equal(base->digest, cpu->digest);
-	assert_string_equal(cpu->kind, "base");
-}
-
-static void an_unknown_cpu_is_refused(void **state)
-{
-	struct fixture *f = *state;
-	const struct engine_settings s = {
-		.data_dir = SOURCE_DIR, .cpu = "z80", .cache_dir = f->dir};
-	struct engine *en = NULL;
-	struct err e = {0};
-
-	assert_false(engine_open(&s, &en, &e));
-	assert_non_null(strstr(e.msg, "engine_cpu 'z80'"));
-	assert_non_null(strstr(e.hint, "native"));
-}
-
-static void a_missing_tool_is_named_with_its_package(void **state)
-{
-	struct fixture *f = *state;
-	struct recipe *r = NULL;
-	struct err e = {0};
-
-	assert_int_equal(setenv("PATH", f->dir, 1), 0);
-	assert_false(engine_recipe(f->engine, NULL, NULL, &r, &e));
-	assert_int_equal(e.kind, ERR_TOOLKIT);
-	assert_non_null(strstr(e.msg, "cmake, ninja, C compiler, C++ compiler"));
-	assert_true(strstr(e.hint, "cmake") != NULL || strstr(e.hint, "install") != NULL);
-}
+#include "engine_fixture.h"
 
 /* --- builds ----------------------------------------------------------------------------------- */
 
@@ -303,6 +146,40 @@ static void a_patch_that_does_not_fit_is_named(void **state)
 		   11);
 	build_fails(f, "{}", ERR_BUILD, "patch 'patches/vulkan-headers.patch' does not fit",
 		    "engine_source");
+}
+
+/* The engine's data with one number of engine.ini changed. */
+static void change_need(struct fixture *f, const char *from, const char *to)
+{
+	CLEANUP(free) char *data = fs_join(f->dir, "data");
+	CLEANUP(free) char *engine = fs_join(data, "engine");
+	CLEANUP(free) char *ini = fs_join(engine, "0.3.36/engine.ini");
+	CLEANUP(free) char *text = NULL;
+	CLEANUP(buf_done) struct buf b = {0};
+	const struct engine_settings s = {
+		.data_dir = data, .source = f->source, .cpu = "x86-64-v3", .cache_dir = f->dir};
+	const char *at = NULL;
+
+	assert_true(fs_remove_tree(data, NULL));
+	assert_true(fs_copy_tree(SOURCE_DIR "/engine", engine, NULL));
+	text = test_read(ini, NULL);
+	at = strstr(text, from);
+	assert_non_null(at);
+	buf_printf(&b, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+	test_write(ini, b.data, b.len);
+	engine_free(f->engine);
+	f->engine = NULL;
+	assert_true(engine_open(&s, &f->engine, NULL));
+}
+
+static void too_little_disk_or_memory_is_said_before_anything_starts(void **state)
+{
+	struct fixture *f = *state;
+
+	change_need(f, "\ndisk   = 700", "\ndisk   = 100000000");
+	build_fails(f, "{}", ERR_NO_SPACE, "the build needs 100000000 MiB in '", "free some space");
+	change_need(f, "\nmemory = 1200", "\nmemory = 100000000");
+	build_fails(f, "{}", ERR_NO_SPACE, "100000000 MiB of memory for one compiler", "unload");
 }
 
 /* --- cancel and sharing ----------------------------------------------------------------------- */
@@ -491,14 +368,10 @@ static void a_failure_reaches_every_caller(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_same_inputs_give_the_same_digest_anywhere),
-		TEST(each_input_changes_the_digest),
-		TEST(the_cpu_backend_is_the_base),
-		TEST(an_unknown_cpu_is_refused),
-		TEST(a_missing_tool_is_named_with_its_package),
 		TEST(a_build_is_published_with_its_log_and_progress),
 		TEST(each_failure_is_named_and_leaves_nothing),
 		TEST(a_patch_that_does_not_fit_is_named),
+		TEST(too_little_disk_or_memory_is_said_before_anything_starts),
 		TEST(cancelling_ends_the_compilers_within_two_seconds),
 		TEST(a_shared_build_goes_on_when_one_caller_leaves),
 		TEST(when_the_last_caller_leaves_the_build_ends_and_can_start_again),

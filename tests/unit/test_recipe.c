@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine_fixture.h"
+
+static void the_same_inputs_give_the_same_digest_anywhere(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(recipe_free) struct recipe *one = recipe(f->engine, NULL);
+	char *elsewhere = fs_join(f->dir, "moved");
+
+	engine_free(f->engine);
+	assert_int_equal(rename(f->source, elsewhere), 0);
+	free(f->source);
+	f->source = elsewhere;
+	f->engine = open_engine(f, "x86-64-v3", 7);
+	CLEANUP(recipe_free) struct recipe *two = recipe(f->engine, NULL);
+
+	assert_string_equal(one->digest, two->digest);
+	assert_string_equal(one->inputs, two->inputs);
+	assert_null(strstr(one->inputs, "=/"));
+	assert_null(strstr(one->inputs, f->dir));
+}
+
+static void each_input_changes_the_digest(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(engine_free) struct engine *v2 = open_engine(f, "x86-64-v2", 1);
+	CLEANUP(recipe_free) struct recipe *base = recipe(f->engine, NULL);
+	CLEANUP(recipe_free) struct recipe *other_cpu = recipe(v2, NULL);
+	CLEANUP(recipe_free) struct recipe *module = recipe(f->engine, "vulkan");
+	CLEANUP(recipe_free) struct recipe *module_v2 = recipe(v2, "vulkan");
+
+	control(f, "{\"step_seconds\": 0}");
+	CLEANUP(recipe_free) struct recipe *other_source = recipe(f->engine, NULL);
+
+	assert_string_not_equal(base->digest, other_cpu->digest);
+	assert_string_not_equal(base->digest, other_source->digest);
+	assert_string_not_equal(base->digest, module->digest);
+	assert_string_equal(module->digest, module_v2->digest); /* no CPU code in it */
+	assert_non_null(strstr(module->inputs, "toolkit=glslc 1, headers 2\n"));
+	assert_non_null(strstr(base->inputs, "arg=-DGGML_AVX2=ON\n"));
+	assert_non_null(strstr(base->inputs, "compiler="));
+}
+
+static void the_cpu_backend_is_the_base(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(recipe_free) struct recipe *base = recipe(f->engine, NULL);
+	CLEANUP(recipe_free) struct recipe *cpu = recipe(f->engine, "cpu");
+
+	assert_string_equal(base->digest, cpu->digest);
+	assert_string_equal(cpu->kind, "base");
+}
+
+static void an_unknown_cpu_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	const struct engine_settings s = {
+		.data_dir = SOURCE_DIR, .cpu = "z80", .cache_dir = f->dir};
+	struct engine *en = NULL;
+	struct err e = {0};
+
+	assert_false(engine_open(&s, &en, &e));
+	assert_non_null(strstr(e.msg, "engine_cpu 'z80'"));
+	assert_non_null(strstr(e.hint, "native"));
+}
+
+static void a_missing_tool_is_named_with_its_package(void **state)
+{
+	struct fixture *f = *state;
+	struct recipe *r = NULL;
+	struct err e = {0};
+
+	assert_int_equal(setenv("PATH", f->dir, 1), 0);
+	assert_false(engine_recipe(f->engine, NULL, NULL, &r, &e));
+	assert_int_equal(e.kind, ERR_TOOLKIT);
+	assert_non_null(strstr(e.msg, "cmake, ninja, C compiler, C++ compiler"));
+	assert_true(strstr(e.hint, "cmake") != NULL || strstr(e.hint, "install") != NULL);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(the_same_inputs_give_the_same_digest_anywhere),
+		TEST(each_input_changes_the_digest),
+		TEST(the_cpu_backend_is_the_base),
+		TEST(an_unknown_cpu_is_refused),
+		TEST(a_missing_tool_is_named_with_its_package),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
