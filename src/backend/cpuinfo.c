@@ -52,7 +52,9 @@ static bool has_word(const char *padded, const char *word)
 
 void cpuinfo_parse(const char *text, struct hardware *hw)
 {
-	CLEANUP(free) char *name = value_of(text, "model name");
+	CLEANUP(free) char *x86_name = value_of(text, "model name");
+	CLEANUP(free) char *board = value_of(text, "Model"); /* ARM names no CPU */
+	const char *name = x86_name ? x86_name : board;
 	CLEANUP(free) char *flags = value_of(text, "flags");
 	CLEANUP(free) char *padded = mem_printf(" %s ", flags ? flags : "");
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CUDA: nvcc, runtime and cuBLAS to build; NVIDIA's driver, new enough for the toolkit, to run. */
 
-#include <ctype.h>
+#include "backend/cuda.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +51,7 @@ static const struct {
 	const char *driver;
 } drivers[] = {{13, "580"}, {12, "525"}, {11, "450"}};
 
-static const char *driver_for(const char *nvcc_version)
+const char *cuda_driver_for(const char *nvcc_version)
 {
 	int major = (int)strtol(nvcc_version, NULL, 10);
 
@@ -61,22 +62,27 @@ static const char *driver_for(const char *nvcc_version)
 	return "any";
 }
 
-/* The folder with bin/nvcc, or NULL. Caller frees. */
+static bool has_nvcc(const char *root)
+{
+	CLEANUP(free) char *path = mem_printf("%s/bin/nvcc", root);
+
+	return access(path, X_OK) == 0;
+}
+
+/* The folder with bin/nvcc, or NULL. Caller frees. The nvcc in PATH may be a link into it, or one
+ * to ccache, which leads nowhere. */
 static char *find_root(void)
 {
-	static const char *const usual[] = {"/usr/local/cuda", "/opt/cuda", NULL};
+	static const char *const usual[] = {"/usr/local/cuda", "/opt/cuda", "/usr", NULL};
 	CLEANUP(free) char *found = fs_which("nvcc");
 	CLEANUP(free) char *real = found ? fs_real(found) : NULL;
+	CLEANUP(free) char *bin = real ? fs_dirname(real) : NULL;
+	CLEANUP(free) char *root = bin ? fs_dirname(bin) : NULL;
 
-	if (real != NULL) {
-		CLEANUP(free) char *bin = fs_dirname(real);
-
-		return fs_dirname(bin);
-	}
+	if (root != NULL && has_nvcc(root))
+		return STEAL(root);
 	for (const char *const *p = usual; *p != NULL; p++) {
-		CLEANUP(free) char *path = mem_printf("%s/bin/nvcc", *p);
-
-		if (access(path, X_OK) == 0)
+		if (has_nvcc(*p))
 			return mem_dup(*p);
 	}
 	return NULL;
@@ -85,14 +91,8 @@ static char *find_root(void)
 static void check_nvcc(struct toolkit *tk, const char *root, char *ret_version, size_t size)
 {
 	CLEANUP(free) char *path = toolkit_program("nvcc", root);
-	const char *const argv[] = {path, "--version", NULL};
-	CLEANUP(free) char *text = path ? toolkit_output(argv) : NULL;
 
-	ret_version[0] = '\0';
-	if (text == NULL || !toolkit_version(text, "release ", ret_version, size))
-		toolkit_add(tk, &nvcc, NULL);
-	else
-		toolkit_add(tk, &nvcc, ret_version);
+	toolkit_add_program(tk, &nvcc, path, "release ", ret_version, size);
 }
 
 static void check_header(struct toolkit *tk, const struct toolkit_need *need, const char *name,
@@ -103,11 +103,18 @@ static void check_header(struct toolkit *tk, const struct toolkit_need *need, co
 	toolkit_add(tk, need, path);
 }
 
+bool cuda_driver_version(const char *text, char *ret, size_t size)
+{
+	/* "… Kernel Module for x86_64  580.65.06  Release Build": the first double space */
+	const char *module = strstr(text, "Kernel Module");
+
+	return module != NULL && toolkit_version(module, "  ", ret, size);
+}
+
 static void check_driver(struct toolkit *tk, const char *nvcc_version)
 {
-	struct toolkit_need need = {"NVIDIA driver", driver_for(nvcc_version), true, {0}};
+	struct toolkit_need need = {"NVIDIA driver", cuda_driver_for(nvcc_version), true, {0}};
 	CLEANUP(free) char *text = NULL;
-	const char *module = NULL;
 	struct err e = {0};
 	char version[32];
 
@@ -115,9 +122,7 @@ static void check_driver(struct toolkit *tk, const char *nvcc_version)
 	/* Absent under WSL, where the Windows driver is used: verification will tell. */
 	if (!fs_read("/proc/driver/nvidia/version", 4096, &text, NULL, &e))
 		return;
-	/* "… Kernel Module for x86_64  580.65.06  Release Build": the first double space */
-	module = strstr(text, "Kernel Module");
-	if (module != NULL && toolkit_version(module, "  ", version, sizeof(version)))
+	if (cuda_driver_version(text, version, sizeof(version)))
 		toolkit_add(tk, &need, version);
 }
 
@@ -156,20 +161,22 @@ static void check(struct toolkit *tk)
 	toolkit_conclude(tk);
 }
 
-/* "8.9" lines of nvidia-smi as "89-real;90-real", each once. */
-static void architectures(const char *text, struct buf *b)
+void cuda_architectures(const char *text, struct buf *b)
 {
-	char major[3];
-	char minor[3];
-
 	for (; *text != '\0'; text += strcspn(text, "\n"), text += *text == '\n') {
+		char major[3];
+		char minor[3];
 		char arch[24];
+		size_t len = 0;
 
-		if (sscanf(text, " %2[0-9].%2[0-9]", major, minor) != 2)
+		if (sscanf(text, "%2[0-9].%2[0-9]", major, minor) != 2)
 			continue;
-		(void)snprintf(arch, sizeof(arch), "%s%s-real", major, minor);
-		if (b->len == 0 || strstr(b->data, arch) == NULL)
-			buf_printf(b, "%s%s", b->len ? ";" : "", arch);
+		len = (size_t)snprintf(arch, sizeof(arch), ";%s%s-real", major, minor);
+		/* with the ';' before it, lest 20 be found in 120 */
+		if (b->len > 0 &&
+		    (strncmp(b->data, arch + 1, len - 1) == 0 || strstr(b->data, arch) != NULL))
+			continue;
+		buf_str(b, b->len > 0 ? arch : arch + 1);
 	}
 }
 
@@ -187,7 +194,7 @@ static void cmake_args(const struct toolkit *tk, struct strv *args)
 		strv_printf(args, "-DCMAKE_CUDA_COMPILER=%s/bin/nvcc", root);
 	}
 	if (text != NULL)
-		architectures(text, &archs);
+		cuda_architectures(text, &archs);
 	if (archs.len > 0) /* else llama.cpp's own list, which takes long to compile */
 		strv_printf(args, "-DCMAKE_CUDA_ARCHITECTURES=%s", archs.data);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backend/cpuinfo.h"
+#include "backend/limits.h"
 #include "base/fs.h"
 #include "base/mem.h"
 
@@ -19,51 +20,48 @@ static int64_t meminfo(const char *text, const char *name)
 	return p ? strtoll(p + strlen(name), NULL, 10) * 1024 : 0;
 }
 
-/* A number of this cgroup (v2), −1 when there is none ("max"). */
-static int64_t cgroup(const char *file)
+/* Text of a file of this cgroup (v2), NULL when there is none. Caller frees. */
+static char *cgroup(const char *file)
 {
 	CLEANUP(free) char *self = NULL;
 	CLEANUP(free) char *path = NULL;
-	CLEANUP(free) char *text = NULL;
+	char *text = NULL;
 	struct err e = {0};
 
 	if (!fs_read("/proc/self/cgroup", 1 << 16, &self, NULL, &e) ||
 	    strncmp(self, "0::/", 4) != 0)
-		return -1;
+		return NULL;
 	self[strcspn(self, "\n")] = '\0';
 	path = mem_printf("/sys/fs/cgroup%s/%s", self + 3, file);
-	if (!fs_read(path, 4096, &text, NULL, &e) || strncmp(text, "max", 3) == 0)
-		return -1;
-	return strtoll(text, NULL, 10);
+	return fs_read(path, 1 << 16, &text, NULL, &e) ? text : NULL;
 }
 
 static void read_memory(struct hardware *hw)
 {
 	CLEANUP(free) char *text = NULL;
+	CLEANUP(free) char *max = cgroup("memory.max");
+	CLEANUP(free) char *current = cgroup("memory.current");
+	CLEANUP(free) char *stat = cgroup("memory.stat");
 	struct err e = {0};
-	int64_t limit = cgroup("memory.max");
-	int64_t used = cgroup("memory.current");
 
 	if (!fs_read("/proc/meminfo", 1 << 16, &text, NULL, &e))
 		return;
 	hw->memory_bytes = meminfo(text, "MemTotal:");
 	hw->memory_free_bytes = meminfo(text, "MemAvailable:");
-	if (limit <= 0 || limit >= hw->memory_bytes)
-		return;
-	hw->memory_bytes = limit;
-	if (used >= 0 && limit - used < hw->memory_free_bytes)
-		hw->memory_free_bytes = limit > used ? limit - used : 0;
+	limits_memory(max, current, stat, hw);
 }
 
 void hardware_read(struct hardware *ret)
 {
 	CLEANUP(free) char *text = NULL;
+	CLEANUP(free) char *cpu_max = cgroup("cpu.max");
 	struct err e = {0};
 	cpu_set_t set;
 
 	*ret = (struct hardware){.cores = 1};
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		ret->cores = CPU_COUNT(&set);
+	limits_cores(cpu_max, ret);
 	if (fs_read("/proc/cpuinfo", 16 << 20, &text, NULL, &e))
 		cpuinfo_parse(text, ret);
 	read_memory(ret);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ROCm: hipcc, hipBLAS and rocBLAS to build; the amdgpu driver's /dev/kfd to run. */
 
+#include "backend/rocm.h"
+
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,14 +45,8 @@ static const struct toolkit_need device = {
 static void check_hipcc(struct toolkit *tk, char *ret_version, size_t size)
 {
 	CLEANUP(free) char *path = toolkit_program("hipcc", ROCM_ROOT);
-	const char *const argv[] = {path, "--version", NULL};
-	CLEANUP(free) char *text = path ? toolkit_output(argv) : NULL;
 
-	ret_version[0] = '\0';
-	if (text == NULL || !toolkit_version(text, "HIP version:", ret_version, size))
-		toolkit_add(tk, &hipcc, NULL);
-	else
-		toolkit_add(tk, &hipcc, ret_version);
+	toolkit_add_program(tk, &hipcc, path, "HIP version:", ret_version, size);
 }
 
 static void check_header(struct toolkit *tk, const struct toolkit_need *need, const char *name)
@@ -85,8 +81,8 @@ static void check(struct toolkit *tk)
 	toolkit_conclude(tk);
 }
 
-/* gfx_target_version 100306 of a node is gfx1036: major, minor, step; the last two in hex. */
-static void add_target(struct buf *b, const char *properties)
+/* 100306 is gfx1036: major, minor, step; the last two in hex. */
+void rocm_target(const char *properties, struct buf *b)
 {
 	char name[24];
 	const char *p = strstr(properties, "gfx_target_version ");
@@ -109,7 +105,7 @@ static void targets(struct buf *b)
 			struct err e = {0};
 
 			if (fs_read(nodes.gl_pathv[i], 1 << 16, &text, NULL, &e))
-				add_target(b, text);
+				rocm_target(text, b);
 		}
 	}
 	globfree(&nodes);

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backend/toolkit.h"
 
-#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/fs.h"
 #include "base/mem.h"
-#include "base/proc.h"
-
-enum { QUIET_MS = 2000, RUN_MS = 5000, OUTPUT_MAX = 16 * 1024 };
 
 static struct toolkit_item *item_new(struct toolkit *tk, const struct toolkit_need *need)
 {
@@ -121,106 +114,4 @@ bool toolkit_require(const struct backend *b, const struct toolkit *tk, struct e
 		return false;
 	distro_install_command(distro_here(), packages.data, command, sizeof(command));
 	return err_hint(e, "%s", command);
-}
-
-struct collect {
-	struct buf text;
-	int64_t deadline_ms;
-};
-
-static void collect_line(void *arg, const char *line)
-{
-	struct collect *c = arg;
-
-	if (c->text.len < OUTPUT_MAX)
-		buf_printf(&c->text, "%s\n", line);
-}
-
-static bool too_late(void *arg)
-{
-	const struct collect *c = arg;
-
-	return clock_ms() > c->deadline_ms;
-}
-
-char *toolkit_output(const char *const *argv)
-{
-	struct collect c = {.deadline_ms = clock_ms() + RUN_MS};
-	struct proc_run run = {
-		.argv = argv,
-		.quiet_ms = QUIET_MS,
-		.on_line = collect_line,
-		.cancelled = too_late,
-		.arg = &c,
-	};
-	struct err e = {0};
-	int status = -1;
-
-	if (!proc_run(&run, &status, &e) || status != 0) {
-		buf_done(&c.text);
-		return NULL;
-	}
-	return buf_steal(&c.text);
-}
-
-bool toolkit_version(const char *text, const char *after, char *ret, size_t size)
-{
-	const char *p = text;
-	size_t len = 0;
-
-	if (after != NULL && (p = strstr(text, after)) == NULL)
-		return false;
-	if (after != NULL)
-		p += strlen(after);
-	p += strcspn(p, "0123456789");
-	while (isdigit((unsigned char)p[len]) ||
-	       (p[len] == '.' && isdigit((unsigned char)p[len + 1])))
-		len++;
-	if (len == 0 || len >= size)
-		return false;
-	memcpy(ret, p, len);
-	ret[len] = '\0';
-	return true;
-}
-
-int toolkit_version_cmp(const char *a, const char *b)
-{
-	while (*a != '\0' || *b != '\0') {
-		char *end = NULL;
-		unsigned long x = strtoul(a, &end, 10);
-		unsigned long y = 0;
-
-		a = *end == '.' ? end + 1 : "";
-		y = strtoul(b, &end, 10);
-		b = *end == '.' ? end + 1 : "";
-		if (x != y)
-			return x < y ? -1 : 1;
-	}
-	return 0;
-}
-
-/* The value if the line is "#define name value". */
-static bool read_define(const char *line, const char *name, char *ret, size_t size)
-{
-	char word[128];
-	char value[128];
-
-	if (sscanf(line, " # define %127s %127[^\n]", word, value) != 2 || strcmp(word, name) != 0)
-		return false;
-	(void)snprintf(ret, size, "%s", value);
-	return true;
-}
-
-bool toolkit_macro(const char *path, const char *name, char *ret, size_t size)
-{
-	FILE *f = fopen(path, "re");
-	char line[512];
-	bool found = false;
-
-	if (f == NULL)
-		return false;
-	while (!found && fgets(line, sizeof(line), f) != NULL)
-		found = read_define(line, name, ret, size);
-	(void)fclose(f);
-	return found;
 }

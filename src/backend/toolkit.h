@@ -24,9 +24,15 @@ void toolkit_add_unusable(struct toolkit *tk, const struct toolkit_need *need, c
 /* Sets can_build, can_run, why_not from the items. */
 void toolkit_conclude(struct toolkit *tk);
 
+/* Asks `path --version` (NULL: missing) for the version after the text `after` (NULL: the first)
+ * and adds the item; one that does not answer is unusable. *ret_version: "" when not known. */
+void toolkit_add_program(struct toolkit *tk, const struct toolkit_need *need, const char *path,
+			 const char *after, char *ret_version, size_t size);
+
 /* Output of a program (stdout and stderr, first 16 KiB), caller frees; NULL: absent, failed, or it
- * took longer than some seconds. */
+ * took longer than ten seconds. */
 char *toolkit_output(const char *const *argv);
+char *toolkit_output_within(const char *const *argv, int limit_ms);
 /* First version number ("12.4", "1.3.239") after the text `after` (NULL: from the start). */
 bool toolkit_version(const char *text, const char *after, char *ret, size_t size);
 /* -1, 0, 1, number by number. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vulkan: headers and the shader compiler to build; the loader and a driver to run. */
 
+#include "backend/vulkan.h"
+
 #include <glob.h>
 #include <stdio.h>
 #include <string.h>
@@ -55,19 +57,22 @@ static const struct toolkit_need access_needed = {
 	{0},
 };
 
-/* "1.3.239" from VK_MAKE_API_VERSION(0, 1, 3, VK_HEADER_VERSION) and VK_HEADER_VERSION. */
-static void header_version(const char *path, char *ret, size_t size)
+bool vulkan_header_version(const char *path, char *ret, size_t size)
 {
 	char complete[128];
 	char number[128];
 	char major[8];
 	char minor[8];
 
-	ret[0] = '\0';
-	if (toolkit_macro(path, "VK_HEADER_VERSION", number, sizeof(number)) &&
-	    toolkit_macro(path, "VK_HEADER_VERSION_COMPLETE", complete, sizeof(complete)) &&
-	    sscanf(complete, "%*[^(](%*[0-9], %7[0-9], %7[0-9],", major, minor) == 2)
-		(void)snprintf(ret, size, "%s.%s.%.16s", major, minor, number);
+	if (!toolkit_macro(path, "VK_HEADER_VERSION", number, sizeof(number)) ||
+	    !toolkit_macro(path, "VK_HEADER_VERSION_COMPLETE", complete, sizeof(complete)))
+		return false;
+	/* VK_MAKE_API_VERSION(0, 1, 3, VK_…); VK_MAKE_VERSION(1, 2, VK_…) before 1.2.175 */
+	if (sscanf(complete, "%*[^(](%*[0-9], %7[0-9], %7[0-9],", major, minor) != 2 &&
+	    sscanf(complete, "%*[^(](%7[0-9], %7[0-9],", major, minor) != 2)
+		return false;
+	(void)snprintf(ret, size, "%s.%s.%.16s", major, minor, number);
+	return true;
 }
 
 /* vulkan.hpp must be there too: some packages split it off. */
@@ -78,26 +83,11 @@ static void check_headers(struct toolkit *tk, char *ret_version, size_t size)
 
 	ret_version[0] = '\0';
 	if (core != NULL)
-		header_version(core, ret_version, size);
+		(void)vulkan_header_version(core, ret_version, size);
 	if (core != NULL && hpp == NULL)
 		toolkit_add_unusable(tk, &headers, "vulkan.hpp is missing");
 	else
 		toolkit_add(tk, &headers, ret_version[0] ? ret_version : core);
-}
-
-static void check_glslc(struct toolkit *tk, char *ret_version, size_t size)
-{
-	const char *const argv[] = {"glslc", "--version", NULL};
-	CLEANUP(free) char *text = toolkit_output(argv);
-
-	ret_version[0] = '\0';
-	if (text == NULL) {
-		toolkit_add(tk, &glslc, NULL);
-		return;
-	}
-	if (!toolkit_version(text, NULL, ret_version, size))
-		(void)snprintf(ret_version, size, "%.*s", (int)strcspn(text, "\n"), text);
-	toolkit_add(tk, &glslc, ret_version[0] ? ret_version : "present");
 }
 
 /* The first driver file's name without folder: "lvp_icd.x86_64.json". */
@@ -108,6 +98,7 @@ static void check_driver(struct toolkit *tk)
 
 	(void)glob("/usr/share/vulkan/icd.d/*.json", 0, NULL, &files);
 	(void)glob("/etc/vulkan/icd.d/*.json", GLOB_APPEND, NULL, &files);
+	(void)glob("/usr/local/share/vulkan/icd.d/*.json", GLOB_APPEND, NULL, &files);
 	if (files.gl_pathc > 0)
 		name = strrchr(files.gl_pathv[0], '/') + 1;
 	toolkit_add(tk, &driver, name);
@@ -135,19 +126,21 @@ static void check(struct toolkit *tk)
 	CLEANUP(free) char *so = toolkit_library("libvulkan.so");
 	CLEANUP(free) char *so1 = toolkit_library("libvulkan.so.1");
 	CLEANUP(free) char *spv = toolkit_header("spirv/unified1/spirv.hpp", NULL);
+	CLEANUP(free) char *compiler = toolkit_program("glslc", NULL);
 	char header[32];
-	char compiler[64];
+	char shaders[64];
 
 	*tk = (struct toolkit){0};
 	check_headers(tk, header, sizeof(header));
 	toolkit_add(tk, &library, so);
-	check_glslc(tk, compiler, sizeof(compiler));
+	toolkit_add_program(tk, &glslc, compiler, NULL, shaders, sizeof(shaders));
 	toolkit_add(tk, &spirv, spv);
 	toolkit_add(tk, &loader, so1);
 	check_driver(tk);
 	check_access(tk);
-	(void)snprintf(tk->compiler, sizeof(tk->compiler), "glslc %s, headers %s", compiler,
-		       header);
+	if (shaders[0] != '\0' && header[0] != '\0')
+		(void)snprintf(tk->compiler, sizeof(tk->compiler), "glslc %s, headers %s", shaders,
+			       header);
 	toolkit_conclude(tk);
 }
 

@@ -58,14 +58,14 @@ bool value_number(enum value_type type, const char *text, int64_t *ret)
 
 void value_show(enum value_type type, int64_t number, char *buf, size_t size)
 {
-	const struct unit *best = NULL;
+	const struct unit *best = units_of[type];
 
-	for (const struct unit *u = units_of[type]; u->name != NULL; u++) {
-		if (number % u->factor == 0 && (best == NULL || u->factor > best->factor))
+	while (number % best->factor != 0)
+		best++; /* each list has a factor 1 */
+	for (const struct unit *u = best; number > 0 && u->name != NULL; u++) {
+		if (number % u->factor == 0 && u->factor > best->factor)
 			best = u;
 	}
-	if (number == 0)
-		best = units_of[type];
 	(void)snprintf(buf, size, "%" PRId64 "%s", number / best->factor, best->name);
 }
 
