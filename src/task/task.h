@@ -38,8 +38,8 @@ struct task_spec {
 	enum task_lane lane;
 	const struct task_step *steps; /* static */
 	int step_count;
-	void *arg; /* owned by the task from submit on, also when submit fails */
-	void (*free_arg)(void *arg);
+	void *arg;                   /* owned by the task from submit on, also when submit fails */
+	void (*free_arg)(void *arg); /* after on_end, before anyone sees the end; may be NULL */
 	/* Runs last, in the task's thread, after the row is final (db says succeeded, failed,
 	 * cancelled). May be NULL. */
 	void (*on_end)(void *arg, const struct err *outcome);

@@ -149,12 +149,20 @@ static void fill_row(struct tasks *ts, const struct task_spec *spec, struct db_t
 	row->created = clock_wall_ms();
 }
 
+/* What is the submitter's: after it, the task's code is not run any more. */
+static void let_go(struct task *t)
+{
+	if (t->free_arg)
+		t->free_arg(t->arg);
+	t->free_arg = NULL;
+	t->arg = NULL;
+}
+
 static void task_free(struct task *t)
 {
 	if (t->log)
 		(void)fclose(t->log);
-	if (t->free_arg)
-		t->free_arg(t->arg);
+	let_go(t);
 	db_task_done(&t->row);
 	free(t);
 }
@@ -291,6 +299,7 @@ void task_finish(struct task *t, const struct err *outcome)
 	db_task_done(&row);
 	if (t->on_end)
 		t->on_end(t->arg, outcome);
+	let_go(t); /* who waits may take away what it points to as soon as it sees the end */
 	pthread_mutex_lock(&ts->lock);
 	unlink_task(ts, t);
 	tasks_changed(ts);

@@ -203,6 +203,7 @@ static void a_task_runs_to_its_end(void **state)
 	assert_string_equal(t.message, "waiting");
 	assert_true(t.started >= t.created && t.finished >= t.started);
 	assert_int_equal(w.ended, 1);
+	assert_int_equal(w.freed, 1); /* before the end is seen: w is gone soon */
 	assert_int_equal(w.outcome, ERR_NONE);
 	assert_int_equal(w.undone, 0);
 	path = tasks_log_path(f->tasks, id);
