@@ -278,6 +278,15 @@ static void name_folders(struct job *j)
 	j->stage_slash = mem_printf("%s/", stage);
 }
 
+/* The store asks this only while another builder has the lock. */
+static bool waiting_cancelled(void *arg)
+{
+	const struct build_watch *w = arg;
+
+	w->on_step(w->arg, "Waiting for another build", 0);
+	return w->cancelled(w->arg);
+}
+
 bool job_run(struct engine *en, struct store *store, const struct recipe *r,
 	     const struct build_watch *w, struct err *e)
 {
@@ -288,8 +297,7 @@ bool job_run(struct engine *en, struct store *store, const struct recipe *r,
 		return true;
 	if (!tools_find(&j.tools, e))
 		return false;
-	w->on_step(w->arg, "Waiting for another build", 0);
-	if (!store_stage_begin(store, r->digest, w->cancelled, w->arg, &j.stage, e))
+	if (!store_stage_begin(store, r->digest, waiting_cancelled, (void *)w, &j.stage, e))
 		return false;
 	if (j.stage == NULL) /* another daemon built it meanwhile */
 		return true;

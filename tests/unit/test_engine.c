@@ -269,6 +269,37 @@ static void caller_done(struct caller *c)
 	buf_done(&c->seen.log);
 }
 
+/* As another daemon's: its own store object, the same folder. Ends what the test waits for once the
+ * builder says that it waits. */
+static void a_build_waits_for_another_daemons(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(store_free) struct store *other = NULL;
+	CLEANUP(recipe_free) struct recipe *r = recipe(f->engine, NULL);
+	const struct timespec pause = {.tv_nsec = 5000000};
+	struct store_stage *st = NULL;
+	struct caller c;
+	struct err e = {0};
+	bool waiting = false;
+
+	assert_true(store_open(store_dir(f->store), "fedcba9876543210", &other, &e));
+	assert_true(store_stage_begin(other, r->digest, NULL, NULL, &st, &e));
+	start(&c, f, r);
+	for (int64_t end = clock_ms() + 20000; !waiting && clock_ms() < end;) {
+		(void)pthread_mutex_lock(&c.seen.lock);
+		waiting = strcmp(c.seen.title, "Waiting for another build") == 0;
+		(void)pthread_mutex_unlock(&c.seen.lock);
+		(void)nanosleep(&pause, NULL);
+	}
+	assert_true(waiting);
+	test_write(test_path(store_stage_out(st), "theirs"), "x", 1);
+	assert_true(store_stage_publish(st, "base", r->inputs, &e));
+	join(&c);
+	assert_true(c.ok);
+	assert_null(c.seen.log.data); /* theirs was taken, nothing was built */
+	caller_done(&c);
+}
+
 /* How often this stands in the text. */
 static int times(const char *text, const char *what)
 {
@@ -373,6 +404,7 @@ int main(void)
 		TEST(a_patch_that_does_not_fit_is_named),
 		TEST(too_little_disk_or_memory_is_said_before_anything_starts),
 		TEST(cancelling_ends_the_compilers_within_two_seconds),
+		TEST(a_build_waits_for_another_daemons),
 		TEST(a_shared_build_goes_on_when_one_caller_leaves),
 		TEST(when_the_last_caller_leaves_the_build_ends_and_can_start_again),
 		TEST(a_failure_reaches_every_caller),
