@@ -60,41 +60,35 @@ static bool cannot_open(const char *path, int errnum, struct err *e)
 			(unsigned int)geteuid());
 }
 
-/* Looks before it opens (opening a device may do something), and again after (it may have been
- * replaced). O_NONBLOCK: a FIFO must not stop us. */
-static bool open_file(const char *path, int *ret_fd, int64_t *ret_size, struct err *e)
+static bool is_regular(const char *path, const struct stat *st, struct err *e)
 {
-	CLEANUP(close) int fd = -1;
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return cannot_open(path, errno, e);
-	if (S_ISREG(st.st_mode)) {
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-		if (fd < 0)
-			return cannot_open(path, errno, e);
-		if (fstat(fd, &st) < 0)
-			return err_sys(e, errno, "look at '%s'", path);
-	}
-	if (!S_ISREG(st.st_mode)) {
-		err_set(e, ERR_INVALID, "'%s' is %s, not a GGUF file", path,
-			kind_of_file(st.st_mode));
-		return err_hint(e, "give the path of a .gguf file");
-	}
-	*ret_size = st.st_size;
-	*ret_fd = fd;
-	fd = -1;
-	return true;
+	if (S_ISREG(st->st_mode))
+		return true;
+	err_set(e, ERR_INVALID, "'%s' is %s, not a GGUF file", path, kind_of_file(st->st_mode));
+	return err_hint(e, "give the path of a .gguf file");
 }
 
+/* Looks before it opens (opening a device may do something), and again after (it may have been
+ * replaced). O_NONBLOCK: a FIFO must not stop us. */
 static bool read_file(const char *path, struct gguf_part *ret, int64_t *ret_size, struct err *e)
 {
 	CLEANUP(close) int fd = -1;
 	CLEANUP(reader_done) struct gguf_reader r = {.fd = -1};
+	struct stat st;
 
-	if (!open_file(path, &fd, ret_size, e))
+	if (stat(path, &st) < 0)
+		return cannot_open(path, errno, e);
+	if (!is_regular(path, &st, e))
 		return false;
-	reader_init_file(&r, path, fd, (uint64_t)*ret_size);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return cannot_open(path, errno, e);
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, errno, "look at '%s'", path);
+	if (!is_regular(path, &st, e))
+		return false;
+	*ret_size = st.st_size;
+	reader_init_file(&r, path, fd, (uint64_t)st.st_size);
 	return gguf_part_parse(&r, ret, e);
 }
 
@@ -141,7 +135,7 @@ static bool add_part(const char *path, int64_t no, struct gguf_part *sum, int64_
 		     struct err *e)
 {
 	struct gguf_part part;
-	int64_t size;
+	int64_t size = 0;
 
 	if (!read_file(path, &part, &size, e)) {
 		(void)err_wrap(e, "part %" PRId64 " of %" PRId64, no + 1, sum->split_count);
@@ -262,7 +256,7 @@ static struct gguf *facts(const struct gguf_part *p, int64_t bytes)
 bool gguf_read(const char *path, struct gguf **ret, struct err *e)
 {
 	struct gguf_part p;
-	int64_t bytes;
+	int64_t bytes = 0;
 
 	if (!read_file(path, &p, &bytes, e))
 		return false;

@@ -34,12 +34,12 @@ enum option_type {
 struct option {
 	const char *name;
 	enum option_type type;
+	bool computed;        /* its arguments depend on more than its value: see option_args */
+	bool reload;          /* takes effect at the next load */
 	double min, max;      /* of a number; length of a text or list, bytes of an object */
 	const char *choices;  /* "on|off|auto" */
 	const char *fallback; /* default, in words, for people */
 	const char *flag;     /* llama-server's argument, NULL: not one */
-	bool computed;        /* its arguments depend on more than its value: see option_args */
-	bool reload;          /* takes effect at the next load */
 	const char *help;
 };
 

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/catalog.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "model/gguf.h"
+#include "model/pull.h"
+
+/* --- add ---------------------------------------------------------------- */
+
+/* What has the format of a model but is only part of one. */
+static const struct {
+	const char *kind, *what, *hint;
+} companions[] = {
+	{"adapter", "a LoRA adapter", "shunt set MODEL lora=PATH applies it to a model"},
+	{"mmproj", "a projector for images or sound", "shunt set MODEL mmproj=PATH adds it to one"},
+	{"clip", "a projector for images or sound", "shunt set MODEL mmproj=PATH adds it to one"},
+	{"imatrix", "an importance matrix", "it serves to quantise models"},
+};
+
+static bool is_a_model(const struct gguf *g, const char *path, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(companions); i++) {
+		const char *kind = companions[i].kind;
+
+		if ((!g->kind || strcmp(g->kind, kind) != 0) && strcmp(g->architecture, kind) != 0)
+			continue;
+		err_set(e, ERR_INVALID, "'%s' is %s, not a model", path, companions[i].what);
+		return err_hint(e, "%s", companions[i].hint);
+	}
+	if (g->parameters > 0)
+		return true;
+	err_set(e, ERR_INVALID, "'%s' has no tensors: a vocabulary, not a model", path);
+	return err_hint(e, "give the file with the weights");
+}
+
+static char *absolute(const char *path)
+{
+	CLEANUP(free) char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+
+	return here ? fs_join(here, path) : mem_dup(path);
+}
+
+static const char *mode_of(const struct gguf *g)
+{
+	if (g->is_rerank)
+		return "rerank";
+	return g->is_embedding ? "embedding" : "chat";
+}
+
+static void describe(struct db_model *m, const struct gguf *g, const char *options, bool pulled)
+{
+	m->size_bytes = g->file_bytes;
+	m->architecture = mem_dup(g->architecture);
+	m->name = mem_dup(g->name);
+	m->quantization = mem_dup(g->quantization);
+	m->parameters = g->parameters;
+	m->context_length = g->context_length;
+	m->mode = mem_dup(mode_of(g));
+	m->runtime = mem_dup("server");
+	m->options = mem_dup(options ? options : "{}");
+	m->pulled = pulled;
+	m->created = clock_wall_ms();
+}
+
+bool catalog_add(struct db *db, const char *path, const char *id, const char *options, bool pulled,
+		 struct db_model *ret, struct err *e)
+{
+	CLEANUP(gguf_free) struct gguf *g = NULL;
+	struct db_model m = {0};
+
+	if (id && !catalog_id_valid(id)) {
+		err_set(e, ERR_INVALID, "'%.60s' is not a model id", id);
+		return err_hint(e, "1 to 200 of A-Z a-z 0-9 . _ : @ + -, the first a letter or "
+				   "digit; 'loaded' is reserved");
+	}
+	m.path = absolute(path);
+	if (gguf_read(m.path, &g, e) && is_a_model(g, m.path, e)) {
+		m.id = id ? mem_dup(id) : catalog_id_from_path(path);
+		describe(&m, g, options, pulled);
+		if (db_model_insert(db, &m, e)) {
+			*ret = m;
+			return true;
+		}
+		if (e->kind == ERR_CONFLICT)
+			(void)err_hint(e, "give it another id, or shunt rm %.150s first", m.id);
+	}
+	db_model_done(&m);
+	return false;
+}
+
+/* --- the file, later ---------------------------------------------------- */
+
+/* Sum of the parts "…-00001-of-00003.gguf"; 0 when it is not named so, or a part is missing. */
+static int64_t size_of_parts(const char *path)
+{
+	static const char form[] = "-00001-of-";
+	size_t len = strlen(path), tail = strlen("-00001-of-00003.gguf");
+	const char *mark = len > tail ? path + len - tail : NULL;
+	struct stat st;
+	int64_t sum = 0;
+	char *end;
+	long count;
+
+	if (!mark || strncmp(mark, form, strlen(form)) != 0)
+		return 0;
+	errno = 0;
+	count = strtol(mark + strlen(form), &end, 10);
+	if (errno != 0 || strcmp(end, ".gguf") != 0)
+		return 0;
+	for (long i = 1; i <= count; i++) {
+		CLEANUP(free)
+		char *part =
+			mem_printf("%.*s-%05ld-of-%05ld.gguf", (int)(mark - path), path, i, count);
+
+		if (stat(part, &st) < 0 || !S_ISREG(st.st_mode))
+			return 0;
+		sum += st.st_size;
+	}
+	return sum;
+}
+
+bool catalog_check_file(const struct db_model *m, struct err *e)
+{
+	struct stat st;
+
+	if (stat(m->path, &st) < 0) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			return err_sys(e, errno, "model '%s': its file '%s'", m->id, m->path);
+		err_set(e, ERR_NOT_FOUND, "model '%s': its file '%s' is gone", m->id, m->path);
+		return err_hint(e, "put it back, or forget the model: shunt rm %.150s", m->id);
+	}
+	if (!S_ISREG(st.st_mode)) {
+		err_set(e, ERR_CONFLICT, "model '%s': '%s' is not a regular file any more", m->id,
+			m->path);
+		return err_hint(e, "put the file back, or forget the model: shunt rm %.150s",
+				m->id);
+	}
+	if (access(m->path, R_OK) < 0) {
+		err_set(e, ERR_CONFLICT, "model '%s': its file '%s' cannot be read", m->id,
+			m->path);
+		return err_hint(e, "the daemon runs as user %u: give it the right to read it",
+				(unsigned int)geteuid());
+	}
+	if (st.st_size == m->size_bytes || size_of_parts(m->path) == m->size_bytes)
+		return true;
+	err_set(e, ERR_CONFLICT,
+		"model '%s': '%s' is another file than was registered (%" PRId64
+		" bytes, not %" PRId64 ")",
+		m->id, m->path, (int64_t)st.st_size, m->size_bytes);
+	return err_hint(e, "register it again: shunt rm %.100s; shunt add PATH", m->id);
+}
+
+/* --- pull --------------------------------------------------------------- */
+
+bool catalog_pull_known(const char *name, struct err *e)
+{
+	char names[200];
+
+	if (pull_find(name))
+		return true;
+	if (strncmp(name, "hf:", 3) == 0) {
+		err_set(e, ERR_NOT_SUPPORTED,
+			"'%.100s': pulling from Hugging Face is not supported yet", name);
+		return err_hint(e,
+				"it comes in a later release; fetch the file and shunt add PATH");
+	}
+	err_set(e, ERR_NOT_FOUND, "no model '%.100s' to pull; there are: %s", name,
+		pull_names(names, sizeof(names)));
+	return err_hint(e, "for a file that is here: shunt add PATH");
+}
+
+bool catalog_pull(struct tasks *ts, struct db *db, const char *models_dir, const char *name,
+		  const char *id, char ret_task[static TASK_ID_SIZE], struct err *e)
+{
+	if (!catalog_pull_known(name, e))
+		return false;
+	if (id && !catalog_id_valid(id))
+		return err_set(e, ERR_INVALID, "'%.60s' is not a model id", id);
+	return pull_submit(ts, db, models_dir, pull_find(name), id, ret_task, e);
+}
