@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every benchmark shares: the daemon under test, percentiles, a table or one JSON line."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+import gguf_file  # noqa: E402
+from daemon import FAKES, Daemon  # noqa: E402
+
+__all__ = ["Daemon", "gguf_file"]
+
+
+def arguments(what: str, **options) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--json", action="store_true", help="one JSON line instead of a table")
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
+    return parser.parse_args()
+
+
+def binary() -> Path:
+    """The release build: figures of another one say nothing."""
+    path = Path(os.environ.get("SHUNT_BINARY", ROOT / "build/release/shunt"))
+    if not path.is_file():
+        sys.exit(f"{path} is not built: cmake --preset release && cmake --build --preset release")
+    return path
+
+
+@contextmanager
+def fake_daemon(**settings):
+    """A daemon that builds with the fakes, in a folder that goes at the end."""
+    with tempfile.TemporaryDirectory(prefix="shunt-bench-") as folder:
+        env = {"PATH": f"{FAKES}:{os.environ['PATH']}"}
+        settings = {"engine_source": FAKES / "engine-source"} | settings
+        daemon = Daemon(binary(), Path(folder), env, **settings)
+        try:
+            yield daemon
+        finally:
+            daemon.stop()
+
+
+def percentile(values: list[float], percent: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def report(options: argparse.Namespace, title: str, rows: dict[str, dict[str, float]]) -> None:
+    """rows: name → column → figure; columns carry their unit in their name."""
+    if options.json:
+        print(json.dumps(rows))
+        return
+    cpu = platform.processor() or platform.machine()
+    print(f"{title}  ({cpu}, {os.cpu_count()} cores, Linux {platform.release()})")
+    columns = list(next(iter(rows.values())))
+    print(f"{'':24}" + "".join(f"{column:>14}" for column in columns))
+    for name, row in rows.items():
+        print(
+            f"{name:24}" + "".join(f"{row.get(column, float('nan')):14.3f}" for column in columns)
+        )

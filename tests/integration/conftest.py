@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon with fakes, and models for it.
+
+Building and verifying the fake pieces takes seconds, so it is done once a run: daemons start from
+a copy of a state in which `tiny` has ready environments for cpu and vulkan, and share its store.
+Tests of building itself ask for a fresh one.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import gguf_file
+from daemon import FAKES, Daemon
+
+ENV = {"PATH": f"{FAKES}:{os.environ['PATH']}"}
+SOURCE = FAKES / "engine-source"
+
+
+class FakeModel:
+    """A tiny GGUF whose fake server behaves as `behave` says, from the next start on."""
+
+    def __init__(self, path: Path):
+        self.path = gguf_file.tiny_llama(path, layers=1)
+        self.control = Path(f"{path}.fake.json")
+
+    def behave(self, **what) -> None:
+        self.control.write_text(json.dumps(what))
+
+
+@pytest.fixture
+def fake_model(tmp_path):
+    def make(name: str = "tiny.Q8_0.gguf") -> FakeModel:
+        return FakeModel(tmp_path / name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prepared(shunt_binary, tmp_path_factory) -> Daemon:
+    """A stopped daemon whose state and store others start from."""
+    folder = tmp_path_factory.mktemp("prepared")
+    daemon = Daemon(shunt_binary, folder, ENV, engine_source=SOURCE).start()
+    daemon.add(FakeModel(folder / "tiny.gguf").path)
+    for backend in ("cpu", "vulkan"):
+        daemon.switch("tiny", backend)
+    daemon.call("DELETE", "/llm/api/models/tiny", status=200)
+    assert daemon.stop() == 0
+    return daemon
+
+
+@pytest.fixture
+def make_daemon(shunt_binary, prepared, tmp_path):
+    """Makes daemons; what is left running is stopped at the end."""
+    made = []
+
+    def make(name: str = "d", fresh: bool = False, **settings) -> Daemon:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        defaults = {"engine_source": SOURCE}
+        if not fresh and "state_dir" not in settings:
+            (folder / "state").mkdir()
+            for kept in ("shunt.db", "owner"):
+                shutil.copy(prepared.state / kept, folder / "state")
+            defaults["store_dir"] = prepared.state / "store"
+        made.append(Daemon(shunt_binary, folder, ENV, **(defaults | settings)))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.stop()
+
+
+@pytest.fixture
+def daemon(make_daemon) -> Daemon:
+    return make_daemon().start()
+
+
+@pytest.fixture
+def fresh_daemon(make_daemon) -> Daemon:
+    """With an empty store: the first switch builds."""
+    return make_daemon(fresh=True).start()
