@@ -138,7 +138,7 @@ def test_a_model_replaced_while_loaded_is_noticed_at_the_next_load(daemon, fake_
     daemon.post(f"{MODELS}/tiny.Q8_0/unload", status=200)
     answer = daemon.http.post(f"{MODELS}/tiny.Q8_0/load", json={})
     assert answer.status_code >= 400
-    assert "changed" in answer.json()["error"]["message"]
+    assert "another file" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
