@@ -14,16 +14,16 @@
 /* clang-format off */
 static const struct command commands[] = {
 	{"status",     "",                                   "models, their backends, workers and running tasks", "", 0, 0, command_status},
-	{"run",        "NAME [PROMPT…]",                     "from nothing to an answer: find or pull, environment, load, chat", "backend=", 1, -1, command_run},
+	{"run",        "NAME [PROMPT…] [--backend B]",       "from nothing to an answer: find or pull, environment, load, chat", "backend=", 1, -1, command_run},
 	{"add",        "FILE [--id ID]",                     "register a GGUF file", "id=", 1, 1, command_add},
 	{"pull",       "NAME [--id ID]",                     "fetch and register a model; smollm2 is the small one to try", "id=", 1, 1, command_pull},
 	{"set",        "MODEL [KEY=VALUE…]",                 "change model options; without any, show them", "", 1, -1, command_set},
 	{"rm",         "MODEL [--delete-file]",              "forget a model", "delete-file", 1, 1, command_rm},
 	{"switch",     "MODEL BACKEND [--no-reload] [--detach] [--force]", "move a model to cpu, vulkan, cuda or rocm", "no-reload detach force", 2, 2, command_switch},
-	{"load",       "MODEL",                              "start its worker", "detach", 1, 1, command_load},
+	{"load",       "MODEL [--detach]",                   "start its worker", "detach", 1, 1, command_load},
 	{"unload",     "MODEL [--force]",                    "stop its worker and free its memory", "force", 1, 1, command_unload},
 	{"chat",       "MODEL [PROMPT…]",                    "ask; without a prompt, a conversation", "", 1, -1, command_chat},
-	{"env",        "ls | create MODEL BACKEND | rm NAME | gc [--dry-run] | path NAME", "environments", "detach dry-run", 1, 3, command_env},
+	{"env",        "ls | create MODEL BACKEND [--detach] | rm NAME | gc [--dry-run] | path NAME", "environments", "detach dry-run", 1, 3, command_env},
 	{"backends",   "[--refresh]",                        "what can be built and run here", "refresh", 0, 0, command_backends},
 	{"doctor",     "[BACKEND]",                          "what exactly is missing, and the command that installs it", "", 0, 1, command_doctor},
 	{"tasks",      "[ID] [--follow] [--log]",            "what is being done and what was", "follow log", 0, 1, command_tasks},
@@ -46,7 +46,7 @@ void cli_help(void)
 	for (const struct command *c = commands; c->name; c++)
 		printf("  %-12s%s\n", c->name, c->summary);
 	printf("  %-12s%s\n", "config show", "the settings with their meaning");
-	printf("  %-12s%s\n\n", "version", "");
+	printf("  %-12s%s\n\n", "version", "of this program");
 	puts("shunt COMMAND --help tells more. --json prints what the API said; --quiet only "
 	     "errors;\n"
 	     "each setting is a flag too (--socket, --state-dir …).");

@@ -82,7 +82,7 @@ static void wrong_paths_and_methods(void **state)
 	ask_wrong(f, "POST", "/llm/api/models/tiny/benchmark", "{\"x\":1}", 501, "not there yet");
 	ask_wrong(f, "POST", "/llm/api/venv/llm_tiny_cpu/rebuild", "{}", 501, "not there yet");
 	ask_wrong(f, "GET", "/openapi.json", NULL, 501, "not there yet");
-	json_decref(ask(f, "POST", "/v1/rerank", "{\"model\":\"tiny\"}", 501));
+	json_decref(ask(f, "POST", "/v1/messages", "{\"model\":\"tiny\"}", 501));
 }
 
 static void ids_that_are_none(void **state)
