@@ -9,13 +9,16 @@
 #include "env/env_devices.h"
 #include "env/env_priv.h"
 
-/* Compiled shaders and kernels last: the second start need not compile them again. */
+/* Compiled shaders and kernels last: the second start need not compile them again. And a home of
+ * their own: llama-server takes options from <config home>/llama.cpp/config.ini, which are the
+ * user's for other programs, and drivers and loaders look for settings there too. (There is no flag
+ * against it; of /etc/llama.cpp/config.ini only what our arguments don't say can get through.) */
 static const struct {
 	const char *variable, *folder;
-} caches[] = {
-	{"MESA_SHADER_CACHE_DIR", "mesa"},
-	{"CUDA_CACHE_PATH", "cuda"},
-	{"__GL_SHADER_DISK_CACHE_PATH", "nvidia"},
+} folders[] = {
+	{"MESA_SHADER_CACHE_DIR", "mesa"},         {"CUDA_CACHE_PATH", "cuda"},
+	{"__GL_SHADER_DISK_CACHE_PATH", "nvidia"}, {"HOME", "home"},
+	{"XDG_CONFIG_HOME", "home/.config"},       {"XDG_CACHE_HOME", "home/.cache"},
 };
 
 /* "K=V" in the place of an earlier K: programs take the first that they find. */
@@ -33,15 +36,15 @@ static void set(struct strv *environ, const char *setting)
 	strv_add(environ, setting);
 }
 
-static void set_caches(struct envs *es, struct strv *environ)
+static void set_folders(struct envs *es, struct strv *environ)
 {
-	for (size_t i = 0; i < ARRAY_LEN(caches); i++) {
-		CLEANUP(free) char *folder = fs_join(es->cache_dir, caches[i].folder);
-		CLEANUP(free) char *setting = mem_printf("%s=%s", caches[i].variable, folder);
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		CLEANUP(free) char *folder = fs_join(es->cache_dir, folders[i].folder);
+		CLEANUP(free) char *setting = mem_printf("%s=%s", folders[i].variable, folder);
 		struct err e = {0};
 
 		if (!fs_mkdirs(folder, 0700, &e))
-			log_warn("no cache reason=\"%s\", continuing", e.msg);
+			log_warn("no folder for workers reason=\"%s\", continuing", e.msg);
 		set(environ, setting);
 	}
 }
@@ -56,7 +59,7 @@ void env_run_fill(struct envs *es, const struct db_env *row, const struct backen
 	ret->base_dir = store_path(es->s.store, row->base_digest);
 	ret->device = mem_dup(b->device_prefix ? row->device : "none");
 	proc_clean_env(&ret->environ);
-	set_caches(es, &ret->environ);
+	set_folders(es, &ret->environ);
 	for (; own && *own; own++)
 		set(&ret->environ, *own);
 	if (b->module) {

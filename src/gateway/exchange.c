@@ -84,6 +84,8 @@ static struct upstream_watch watch_of(struct exchange *c)
 /* The worker's fault: says whose, once in the log. */
 static bool failed(struct exchange *c, struct err *e)
 {
+	if (e->kind == ERR_WORKER)
+		route_doubt(&c->ticket);
 	let_go(c);
 	if (e->kind != ERR_WORKER)
 		return false;

@@ -54,6 +54,9 @@ const char *option_type_name(enum option_type type); /* "a whole number" */
  * What a later release brings: ERR_NOT_SUPPORTED. */
 MUST_CHECK bool option_merge(const char *stored, const json_t *changes, char **ret_text,
 			     bool *ret_reload, struct err *e);
+/* Of the options only those that a worker is started with, in one order: the same text, the same
+ * worker. Caller frees. */
+char *option_worker_part(const char *stored);
 /* "n_ctx=4096" as the command line has it, to an object with one JSON value of the right type;
  * nothing after '=' is null, the default. Bounds are left to option_merge. */
 MUST_CHECK bool option_parse_pair(const char *pair, json_t *object, struct err *e);

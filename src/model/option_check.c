@@ -349,6 +349,16 @@ static json_t *parse(const struct option *o, const char *text)
 	}
 }
 
+char *option_worker_part(const char *stored)
+{
+	CLEANUP(json_decref) json_t *options = json_loads(stored ? stored : "{}", 0, NULL);
+
+	for (const struct option *o = option_table(); options && o->name; o++)
+		if (!o->reload)
+			(void)json_object_del(options, o->name);
+	return options ? json_dumps(options, JSON_COMPACT | JSON_SORT_KEYS) : mem_dup("{}");
+}
+
 bool option_parse_pair(const char *pair, json_t *object, struct err *e)
 {
 	const char *equals = strchr(pair, '=');

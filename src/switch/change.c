@@ -19,7 +19,9 @@
 
 char *change_key(const struct db_model *m, const char *environment)
 {
-	return mem_printf("%s\n%s\n%s", environment, m->path, m->options ? m->options : "{}");
+	CLEANUP(free) char *options = option_worker_part(m->options);
+
+	return mem_printf("%s\n%s\n%s", environment, m->path, options);
 }
 
 static void on_load(void *task, double fraction)
@@ -115,8 +117,7 @@ bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m
 			return false;
 		}
 		entry_set_state(sw, en, MODEL_UNLOADED, NULL);
-		route_close(en->route, e);
-		return false;
+		return false; /* the task's end knows what becomes of those who wait */
 	}
 	adopt(sw, en, w, change_key(m, m->environment));
 	return true;

@@ -86,16 +86,19 @@ static void ended(void *arg, const struct err *outcome)
 {
 	struct change *c = arg;
 	struct entry *en = c->entry;
+	bool superseded;
 
 	pthread_mutex_lock(&c->sw->lock);
-	if (strcmp(en->task, c->task) == 0) { /* else it was superseded */
+	superseded = strcmp(en->task, c->task) != 0;
+	if (!superseded) {
 		en->task[0] = '\0';
 		free(STEAL(en->task_backend));
 	}
-	/* A load whose environment could not be made leaves requests in the route's line. While
-	 * someone else has the model's slot, the line is theirs. */
+	/* A load that came to nothing leaves requests in the route's line: they hear why, or ask
+	 * again when the user wanted something else. While someone has the model's slot, the line
+	 * is theirs. */
 	if (outcome->kind != ERR_NONE && !en->busy && route_state(en->route) == ROUTE_HELD)
-		route_close(en->route, outcome);
+		route_close(en->route, superseded ? NULL : outcome);
 	pthread_mutex_unlock(&c->sw->lock);
 }
 
@@ -336,6 +339,14 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 	return ok;
 }
 
+/* From now on requests wait for the load, also while its environment is still being made; who has
+ * the slot sees to them itself. Lock held. */
+static void hold_for_load(struct entry *en)
+{
+	if (!en->worker && !en->busy)
+		route_hold(en->route);
+}
+
 /* Lock held. */
 static bool submit_load(struct switcher *sw, struct entry *en, const struct db_model *m,
 			char ret_task[static TASK_ID_SIZE], struct err *e)
@@ -352,8 +363,10 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 	}
 	if (!backend_require(m->backend, &c.backend, e) || !meet(en, &c, &joined, ret_task, e))
 		return false;
-	if (joined)
+	if (joined) {
+		hold_for_load(en);
 		return true;
+	}
 	if (!envs_ready(sw->s.envs, m->id, c.backend, NULL)) {
 		spec.lane = TASK_BUILD;
 		spec.steps = build_and_load_steps;
@@ -361,7 +374,10 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 	}
 	snprintf(message, sizeof(message), "Loading %s on %s", m->id, m->backend);
 	describe(&spec, "load", m, m->environment, m->backend, message);
-	return submit(en, &c, &spec, ret_task, e);
+	if (!submit(en, &c, &spec, ret_task, e))
+		return false;
+	hold_for_load(en); /* the task can't end before: that takes the lock */
+	return true;
 }
 
 bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_ID_SIZE],
@@ -437,19 +453,16 @@ bool switch_want(struct switcher *sw, const char *id, struct err *e)
 	if (!find(sw, id, &m, &en, e))
 		return false;
 	pthread_mutex_lock(&sw->lock);
-	wanted = !en->worker && !en->busy && (!en->task[0] || en->task_backend);
-	ok = !wanted || clock_ms() >= en->not_before;
+	wanted = !en->worker && !en->busy;
+	ok = !wanted || en->task[0] || clock_ms() >= en->not_before;
 	if (!ok) {
 		(void)err_set(e, ERR_UNAVAILABLE, "%s",
 			      en->reason[0] ? en->reason : "the model failed to start");
 		(void)err_hint(e, "the next try is possible in %lld s",
 			       (long long)(en->not_before - clock_ms()) / 1000 + 1);
 	}
-	if (ok && wanted && !en->task[0]) {
-		route_hold(en->route);
+	if (ok && wanted && (!en->task[0] || !en->task_backend)) {
 		ok = submit_load(sw, en, &m, task, e);
-		if (!ok)
-			route_close(en->route, e);
 	} else if (ok && wanted) {
 		/* A first switch is being built: the model is loaded on what it has, beside that
 		 * task. */

@@ -9,8 +9,9 @@
 
 #include "base/clock.h"
 
-#define POLL_MS 100  /* how often a waiting request looks whether its client is still there */
-#define TICK_MS 5000 /* how often who waits is told so */
+#define POLL_MS 100   /* how often a waiting request looks whether its client is still there */
+#define TICK_MS 5000  /* how often who waits is told so */
+#define DOUBT_MS 1000 /* a dead worker is known as such long before */
 
 struct route {
 	char *id;
@@ -22,9 +23,10 @@ struct route {
 	struct worker *worker;             /* OPEN only */
 	struct route_place *first, **last; /* in order of arrival */
 	int running, waiting;
-	int64_t held_since; /* end of the drain, monotonic ms; INT64_MAX while draining */
-	struct err why;     /* of the last close, for those who waited then */
-	unsigned closes;    /* grows with each close */
+	int64_t doubt_until; /* monotonic ms: nobody is admitted before; 0: no doubt */
+	int64_t held_since;  /* end of the drain, monotonic ms; INT64_MAX while draining */
+	struct err why;      /* of the last close, for those who waited then */
+	unsigned closes;     /* grows with each close */
 	bool removed;
 	uint64_t total;
 	int64_t last_request;
@@ -184,7 +186,8 @@ static void step_out(struct route *r, struct route_place *p)
 
 static bool has_room(const struct route *r)
 {
-	return r->state == ROUTE_OPEN && !r->removed && r->running < worker_slots(r->worker);
+	return r->state == ROUTE_OPEN && !r->removed && r->running < worker_slots(r->worker) &&
+	       (r->doubt_until == 0 || clock_ms() >= r->doubt_until);
 }
 
 static void take(struct route *r, struct route_ticket *ret)
@@ -354,6 +357,18 @@ void route_leave(struct route_ticket *t)
 	*t = (struct route_ticket){0};
 }
 
+void route_doubt(const struct route_ticket *t)
+{
+	struct route *r = t->route;
+
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	if (r->worker == t->worker)
+		r->doubt_until = clock_ms() + DOUBT_MS;
+	pthread_mutex_unlock(&r->lock);
+}
+
 enum route_state route_state(const struct route *r)
 {
 	return atomic_load_explicit(&r->state, memory_order_acquire);
@@ -365,9 +380,10 @@ void route_hold(struct route *r)
 
 	pthread_mutex_lock(&r->lock);
 	old = STEAL(r->worker);
+	if (r->state != ROUTE_HELD) /* else who waits has waited since then */
+		r->held_since = r->running > 0 ? INT64_MAX : clock_ms();
 	r->state = ROUTE_HELD;
 	r->why = (struct err){0};
-	r->held_since = r->running > 0 ? INT64_MAX : clock_ms();
 	pthread_mutex_unlock(&r->lock);
 	worker_unref(old);
 }
@@ -411,6 +427,7 @@ void route_open(struct route *r, struct worker *w)
 	pthread_mutex_lock(&r->lock);
 	old = r->worker;
 	r->worker = worker_ref(w);
+	r->doubt_until = 0;
 	r->state = ROUTE_OPEN;
 	wake_first(r);
 	pthread_mutex_unlock(&r->lock);
@@ -425,6 +442,8 @@ void route_close(struct route *r, const struct err *why)
 	old = STEAL(r->worker);
 	r->state = ROUTE_CLOSED;
 	r->why = why ? *why : (struct err){0};
+	if (r->why.kind == ERR_CANCELLED) /* the load, not the request: its client is still there */
+		r->why.kind = ERR_UNAVAILABLE;
 	r->closes++;
 	wake_all(r);
 	pthread_mutex_unlock(&r->lock);

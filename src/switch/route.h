@@ -73,6 +73,9 @@ MUST_CHECK bool route_admit(struct route *r, int64_t body_bytes, bool (*gone)(vo
 			    void (*tick)(void *), void *arg, struct route_ticket *ret,
 			    struct err *e);
 void route_leave(struct route_ticket *t); /* gives slot and reference back */
+/* Before route_leave: the worker broke off. It may be dead, which the supervisor hears a moment
+ * later: until then nobody else is sent to it. */
+void route_doubt(const struct route_ticket *t);
 enum route_state route_state(const struct route *r);
 
 /* --- the switch's side -------------------------------------------------- */

@@ -122,7 +122,9 @@ static void lost_worker(struct switcher *sw, struct entry *en)
 		      worker_backend(w), death);
 	(void)err_hint(&why, "shunt logs %s", en->id);
 	entry_set_state(sw, en, MODEL_FAILED, &why);
-	route_close(en->route, &why);
+	/* Those who wait in line asked nothing of it yet: they have it started again, or hear of
+	 * the back-off. */
+	route_close(en->route, NULL);
 	if (!db_event_add(sw->s.db, "worker-crashed", en->id, why.msg, &ignored))
 		log_warn("event lost reason=\"%s\", continuing", ignored.msg);
 	worker_unref(w);

@@ -28,6 +28,7 @@ struct task {
 	/* guarded by tasks->lock */
 	struct db_task row; /* the newest snapshot */
 	bool taken;         /* by a thread of its lane */
+	bool over;          /* ended, but the row could not be saved: shown from here until it is */
 	int64_t saved_at;   /* monotonic ms of the row's last write */
 	int weight_done;    /* of the steps before this one */
 	atomic_bool cancel;
@@ -50,6 +51,7 @@ struct tasks {
 	struct task *live; /* queued and running, in order of submission */
 	struct lane lanes[TASK_LANE_COUNT];
 	uint64_t changes, last_id;
+	unsigned int ended; /* tasks since the start, for the sweeping */
 	bool stopping;
 };
 
@@ -57,7 +59,7 @@ struct tasks {
 void task_save(struct task *t);
 /* Lock held. Wakes who watches. */
 void tasks_changed(struct tasks *ts);
-/* Lock held. The live task of that id, or NULL. */
+/* Lock held. The live task of that id, or NULL; may be over. */
 struct task *tasks_live(struct tasks *ts, const char *id);
 /* Lock not held. Ends the task: final row, on_end, out of the list, freed. Viewers see it finished
  * only after on_end, so that who waited for it finds the world as it says. */

@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "task/task_priv.h"
 
-#define KEEP 1000 /* finished tasks in the database */
+#define KEEP 1000      /* finished tasks in the database */
+#define SWEEP_EVERY 50 /* finished tasks between two looks for logs that nobody can ask for */
 
 static const int lane_limits[] = {[TASK_BUILD] = 1, [TASK_PULL] = 2, [TASK_CONTROL] = LANE_THREADS};
 
@@ -54,6 +55,15 @@ static bool recover(struct tasks *ts, struct err *e)
 	return fs_each(ts->log_dir, sweep_log, ts, e);
 }
 
+/* Now and then: without it a daemon that runs for months collects logs. */
+static void sweep(struct tasks *ts)
+{
+	struct err e = {0};
+
+	if (!db_task_prune(ts->db, KEEP, &e) || !fs_each(ts->log_dir, sweep_log, ts, &e))
+		log_warn("old tasks not removed reason=\"%s\", continuing", e.msg);
+}
+
 bool tasks_open(struct db *db, const char *log_dir, struct tasks **ret, struct err *e)
 {
 	struct tasks *ts = mem_alloc(sizeof(*ts));
@@ -72,31 +82,6 @@ bool tasks_open(struct db *db, const char *log_dir, struct tasks **ret, struct e
 	}
 	*ret = ts;
 	return true;
-}
-
-void tasks_free(struct tasks *ts)
-{
-	struct err stopped = {0};
-
-	if (!ts)
-		return;
-	pthread_mutex_lock(&ts->lock);
-	ts->stopping = true;
-	for (struct task *t = ts->live; t; t = t->next)
-		atomic_store(&t->cancel, true);
-	pthread_cond_broadcast(&ts->work);
-	tasks_changed(ts);
-	pthread_mutex_unlock(&ts->lock);
-	for (int i = 0; i < TASK_LANE_COUNT; i++)
-		lane_join(&ts->lanes[i]);
-	(void)err_set(&stopped, ERR_CANCELLED, "the daemon stopped before the task began");
-	while (ts->live)
-		task_finish(ts->live, &stopped);
-	pthread_mutex_destroy(&ts->lock);
-	pthread_cond_destroy(&ts->changed);
-	pthread_cond_destroy(&ts->work);
-	free(ts->log_dir);
-	free(ts);
 }
 
 struct task *tasks_live(struct tasks *ts, const char *id)
@@ -201,6 +186,37 @@ static void unlink_task(struct tasks *ts, struct task *t)
 	*p = t->next;
 }
 
+/* Lock held. Out of the list, and freed. */
+static void forget(struct tasks *ts, struct task *t)
+{
+	unlink_task(ts, t);
+	task_free(t);
+}
+
+/* Lock held. What could not be saved when it ended (a full disk) is tried again. */
+static bool save_over(struct tasks *ts, struct task *t)
+{
+	struct err e = {0};
+
+	if (!db_task_put(ts->db, &t->row, &e))
+		return false;
+	log_info("task saved at last id=%s", t->row.id);
+	forget(ts, t);
+	return true;
+}
+
+/* Lock held. One that fails now makes the others wait for the next time. */
+static void save_others(struct tasks *ts)
+{
+	struct task *next;
+
+	for (struct task *t = ts->live; t; t = next) {
+		next = t->next;
+		if (t->over && !save_over(ts, t))
+			return;
+	}
+}
+
 /* Lock held. Into the list, and a thread for it. */
 static bool enqueue(struct tasks *ts, struct task *t, struct err *e)
 {
@@ -219,6 +235,7 @@ bool tasks_submit(struct tasks *ts, const struct task_spec *spec, char ret_id[st
 
 	pthread_mutex_lock(&ts->lock);
 	ok = !ts->stopping || err_set(e, ERR_UNAVAILABLE, "the daemon is stopping");
+	save_others(ts);
 	if (ok) {
 		fill_row(ts, spec, &t->row);
 		ok = db_task_put(ts->db, &t->row, e) && enqueue(ts, t, e);
@@ -283,28 +300,36 @@ void task_finish(struct task *t, const struct err *outcome)
 	struct tasks *ts = t->owner;
 	struct db_task row = {0};
 	struct err e = {0};
+	bool saved, sweep_now;
 
 	pthread_mutex_lock(&ts->lock);
 	db_task_copy(&t->row, &row);
+	sweep_now = ++ts->ended % SWEEP_EVERY == 0;
 	pthread_mutex_unlock(&ts->lock);
 	fill_outcome(&row, outcome);
-	if (!db_task_put(ts->db, &row, &e) || !db_task_prune(ts->db, KEEP, &e))
-		log_error("task not saved id=%s reason=\"%s\"", row.id, e.msg);
+	saved = db_task_put(ts->db, &row, &e);
+	if (!saved)
+		log_error("task not saved id=%s reason=\"%s\", continuing", row.id, e.msg);
 	if (outcome->kind == ERR_NONE || outcome->kind == ERR_CANCELLED)
 		log_info("task %s id=%s kind=%s model=%s", row.state, row.id, row.kind,
 			 row.model ? row.model : "-");
 	else
 		log_warn("task failed id=%s kind=%s model=%s reason=\"%s\", continuing", row.id,
 			 row.kind, row.model ? row.model : "-", outcome->msg);
-	db_task_done(&row);
 	if (t->on_end)
 		t->on_end(t->arg, outcome);
 	let_go(t); /* who waits may take away what it points to as soon as it sees the end */
 	pthread_mutex_lock(&ts->lock);
-	unlink_task(ts, t);
+	save_others(ts);
+	db_task_done(&t->row);
+	t->row = row;
+	t->over = true;
+	if (saved)
+		forget(ts, t);
 	tasks_changed(ts);
 	pthread_mutex_unlock(&ts->lock);
-	task_free(t);
+	if (sweep_now)
+		sweep(ts);
 }
 
 bool tasks_cancel(struct tasks *ts, const char *id, struct err *e)
@@ -313,10 +338,16 @@ bool tasks_cancel(struct tasks *ts, const char *id, struct err *e)
 	struct db_task row = {0};
 	struct task *queued = NULL;
 	struct task *t;
+	bool over;
 
 	pthread_mutex_lock(&ts->lock);
+	save_others(ts);
 	t = tasks_live(ts, id);
-	if (t && !t->taken) {
+	over = t && t->over;
+	if (over) {
+		(void)err_set(e, ERR_CONFLICT, "task %s is finished already (%s)", id,
+			      t->row.state);
+	} else if (t && !t->taken) {
 		queued = t;
 		t->taken = true; /* by us: no lane starts it */
 	} else if (t) {
@@ -328,10 +359,41 @@ bool tasks_cancel(struct tasks *ts, const char *id, struct err *e)
 		task_finish(queued, &why);
 	}
 	if (t)
-		return true;
+		return !over;
 	if (!db_task_get(ts->db, id, &row, e))
 		return false;
 	(void)err_set(e, ERR_CONFLICT, "task %s is finished already (%s)", id, row.state);
 	db_task_done(&row);
 	return false;
+}
+
+void tasks_free(struct tasks *ts)
+{
+	struct err stopped = {0};
+
+	if (!ts)
+		return;
+	pthread_mutex_lock(&ts->lock);
+	ts->stopping = true;
+	for (struct task *t = ts->live; t; t = t->next)
+		atomic_store(&t->cancel, true);
+	pthread_cond_broadcast(&ts->work);
+	tasks_changed(ts);
+	pthread_mutex_unlock(&ts->lock);
+	for (int i = 0; i < TASK_LANE_COUNT; i++)
+		lane_join(&ts->lanes[i]);
+	(void)err_set(&stopped, ERR_CANCELLED, "the daemon stopped before the task began");
+	while (ts->live) {
+		struct task *t = ts->live;
+
+		if (!t->over)
+			task_finish(t, &stopped);
+		else if (!save_over(ts, t))
+			forget(ts, t); /* the next start says that it was interrupted */
+	}
+	pthread_mutex_destroy(&ts->lock);
+	pthread_cond_destroy(&ts->changed);
+	pthread_cond_destroy(&ts->work);
+	free(ts->log_dir);
+	free(ts);
 }

@@ -63,6 +63,14 @@ void tasks_touch(struct tasks *ts)
 	pthread_mutex_unlock(&ts->lock);
 }
 
+/* Lock held. */
+static bool is_live(struct tasks *ts, const char *id)
+{
+	const struct task *t = tasks_live(ts, id);
+
+	return t && !t->over;
+}
+
 /* Waits until the task is not live any more, at most ms. */
 static bool wait_a_little(struct tasks *ts, const char *id, int ms)
 {
@@ -70,7 +78,7 @@ static bool wait_a_little(struct tasks *ts, const char *id, int ms)
 	bool live;
 
 	pthread_mutex_lock(&ts->lock);
-	while ((live = tasks_live(ts, id) != NULL)) {
+	while ((live = is_live(ts, id))) {
 		if (pthread_cond_clockwait(&ts->changed, &ts->lock, CLOCK_MONOTONIC, &until) != 0)
 			break;
 	}

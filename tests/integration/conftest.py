@@ -83,3 +83,17 @@ def daemon(make_daemon) -> Daemon:
 def fresh_daemon(make_daemon) -> Daemon:
     """With an empty store: the first switch builds."""
     return make_daemon(fresh=True).start()
+
+
+@pytest.fixture
+def engine_source(tmp_path):
+    """Makes copies of the fake engine's source whose build behaves as said (fakes/README.md)."""
+
+    def make(name: str = "source", **what) -> Path:
+        source = tmp_path / name
+        shutil.copytree(SOURCE, source)
+        source.joinpath("fake-build.json").write_text(json.dumps(what))
+        return source
+
+    make.gate = tmp_path / "gate"
+    return make

@@ -286,6 +286,7 @@ static void a_worker_gets_pieces_caches_and_its_own_variables(void **state)
 	struct env_run run = {0};
 	struct err e = {0};
 	char *cache = mem_printf("MESA_SHADER_CACHE_DIR=%s/cache/mesa", f->dir);
+	char *config = mem_printf("XDG_CONFIG_HOME=%s/cache/home/.config", f->dir);
 	char *module = NULL;
 	size_t homes = 0;
 
@@ -298,12 +299,14 @@ static void a_worker_gets_pieces_caches_and_its_own_variables(void **state)
 	assert_true(has(&run.environ, module));
 	assert_true(has(&run.environ, cache));
 	assert_true(has(&run.environ, "GGML_VK_VISIBLE_DEVICES=0"));
+	assert_true(has(&run.environ, config));
 	assert_true(has(&run.environ, "HOME=/nowhere"));
 	for (const char *const *p = strv_items(&run.environ); *p; p++)
 		homes += strncmp(*p, "HOME=", 5) == 0;
 	assert_int_equal(homes, 1); /* ours in the place of the inherited one */
 	env_run_done(&run);
 	free(module);
+	free(config);
 	free(cache);
 }
 

@@ -147,6 +147,19 @@ static void only_what_differs_and_needs_a_load_asks_for_one(void **state)
 	}
 }
 
+static void a_worker_depends_on_its_own_options_alone(void **state)
+{
+	CLEANUP(free)
+	char *part = option_worker_part("{\"top_k\":1,\"pinned\":true,\"n_ctx\":512,"
+					"\"keep_loaded\":true,\"idle_unload\":9,"
+					"\"keep_context\":true,\"migrate\":false,"
+					"\"aliases\":[\"a\"]}");
+	CLEANUP(free) char *none = option_worker_part(NULL);
+
+	assert_string_equal(part, "{\"n_ctx\":512,\"top_k\":1}");
+	assert_string_equal(none, "{}");
+}
+
 static void bad_values_are_refused_and_the_allowed_named(void **state)
 {
 	static const struct {
@@ -412,6 +425,7 @@ int main(void)
 		cmocka_unit_test(every_option_of_the_contract_is_there_and_explained),
 		cmocka_unit_test(changes_are_merged_and_null_goes_back_to_the_default),
 		cmocka_unit_test(only_what_differs_and_needs_a_load_asks_for_one),
+		cmocka_unit_test(a_worker_depends_on_its_own_options_alone),
 		cmocka_unit_test(bad_values_are_refused_and_the_allowed_named),
 		cmocka_unit_test(the_python_runtime_is_not_there_yet),
 		cmocka_unit_test(text_with_a_nul_or_too_long_is_refused),

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "task/task.h"
@@ -436,6 +438,61 @@ static void the_end_cancels_what_runs_and_what_waits(void **state)
 	db_task_done(&t);
 }
 
+static void logs_of_forgotten_tasks_go_also_while_it_runs(void **state)
+{
+	struct fixture *f = *state;
+	char *left = tasks_log_path(f->tasks, "0123456789abcdef");
+	char *kept = NULL;
+	struct work w = {0};
+	char id[TASK_ID_SIZE];
+
+	test_write(left, "x", 1);
+	for (int i = 0; i < 50; i++) {
+		submit(f, &w, TASK_BUILD, id);
+		expect_state(f, id, "succeeded");
+	}
+	kept = tasks_log_path(f->tasks, id);
+	tasks_free(f->tasks); /* the sweeping is done after the end is seen */
+	f->tasks = NULL;
+	assert_int_equal(access(left, F_OK), -1);
+	assert_int_equal(access(kept, F_OK), 0);
+	free(left);
+	free(kept);
+}
+
+#ifdef SHUNT_FAULTS
+static void an_end_that_cannot_be_saved_is_shown_and_saved_later(void **state)
+{
+	struct fixture *f = *state;
+	struct gate g;
+	struct work w = {.gate = &g}, next = {0};
+	struct db_task t = {0};
+	struct err e = {0};
+	char id[TASK_ID_SIZE], other[TASK_ID_SIZE];
+
+	gate_init(&g);
+	submit(f, &w, TASK_BUILD, id);
+	gate_wait(&g, 1);
+	assert_int_equal(setenv("FAULT", "db.write:1:full", 1), 0);
+	gate_open(&g);
+	expect_state(f, id, "succeeded");
+	assert_int_equal(unsetenv("FAULT"), 0);
+	assert_true(db_task_get(f->db, id, &t, &e));
+	assert_string_equal(t.state, "running"); /* so it was not saved */
+	db_task_done(&t);
+	assert_false(tasks_cancel(f->tasks, id, &e));
+	assert_int_equal(e.kind, ERR_CONFLICT);
+
+	submit(f, &next, TASK_BUILD, other);
+	expect_state(f, other, "succeeded");
+	err_clear(&e);
+	assert_true(db_task_get(f->db, id, &t, &e));
+	assert_string_equal(t.state, "succeeded");
+	db_task_done(&t);
+	assert_int_equal(w.freed, 1);
+}
+#endif
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -454,6 +511,10 @@ int main(void)
 		TEST(a_waiter_that_left_is_let_go),
 		TEST(only_ids_have_a_log_path),
 		TEST(the_end_cancels_what_runs_and_what_waits),
+		TEST(logs_of_forgotten_tasks_go_also_while_it_runs),
+#ifdef SHUNT_FAULTS
+		TEST(an_end_that_cannot_be_saved_is_shown_and_saved_later),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
