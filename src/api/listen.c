@@ -64,7 +64,7 @@ static bool resolve(const char *address, struct addrinfo **ret, struct err *e)
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
 				 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
 	CLEANUP(free) char *host = NULL;
-	const char *port;
+	const char *port = NULL;
 
 	if (!split(address, &host, &port, e))
 		return false;

@@ -21,7 +21,8 @@ static size_t keep_escapes(void *arg, struct MHD_Connection *conn, char *text)
 	return strlen(text);
 }
 
-static void log_server(void *arg, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void log_server(void *arg, const char *fmt,
+							     va_list args)
 {
 	CLEANUP(free) char *text = mem_vprintf(fmt, args);
 

@@ -60,7 +60,7 @@ static const struct toolkit_need access_needed = {
 bool vulkan_header_version(const char *path, char *ret, size_t size)
 {
 	char complete[128];
-	char number[128];
+	char number[17];
 	char major[8];
 	char minor[8];
 
@@ -71,7 +71,7 @@ bool vulkan_header_version(const char *path, char *ret, size_t size)
 	if (sscanf(complete, "%*[^(](%*[0-9], %7[0-9], %7[0-9],", major, minor) != 2 &&
 	    sscanf(complete, "%*[^(](%7[0-9], %7[0-9],", major, minor) != 2)
 		return false;
-	(void)snprintf(ret, size, "%s.%s.%.16s", major, minor, number);
+	(void)snprintf(ret, size, "%s.%s.%s", major, minor, number);
 	return true;
 }
 

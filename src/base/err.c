@@ -43,7 +43,8 @@ static void trim_utf8(char *text)
 		text[start] = '\0';
 }
 
-static void format(char *text, size_t size, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void format(char *text, size_t size, const char *fmt,
+							 va_list args)
 {
 	if (vsnprintf(text, size, fmt, args) >= (int)size)
 		trim_utf8(text);

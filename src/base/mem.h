@@ -6,8 +6,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* CLEANUP(free) char *s = …; calls free_p(&s) when s leaves its scope. */
-#define CLEANUP(fn) __attribute__((cleanup(fn##_p)))
+/* CLEANUP(free) char *s = …; calls free_p(&s) when s leaves its scope. Some are there for that
+ * alone, which clang calls unused. */
+#define CLEANUP(fn) __attribute__((cleanup(fn##_p), unused))
 /* Defines fn_p for a pointer type, so that CLEANUP(fn) works on `type *x`. */
 #define CLEANUP_DEFINE(fn, type)                                                                   \
 	static inline void fn##_p(type **p)                                                        \

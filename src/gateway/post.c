@@ -51,7 +51,8 @@ static bool named(const struct line *l, const char *name)
 {
 	size_t len = strlen(name);
 
-	return strncasecmp(l->name, name, len) == 0 && l->name[len] == ':';
+	return len < (size_t)(l->end - l->name) && l->name[len] == ':' &&
+	       strncasecmp(l->name, name, len) == 0;
 }
 
 static bool read_length(const struct line *l, size_t *ret)

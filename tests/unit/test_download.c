@@ -129,7 +129,7 @@ static void serve_redirect(struct test_server *s, int conn, const char *request)
 {
 	if (strstr(request, "GET /start") != NULL)
 		test_server_printf(conn,
-				   "HTTP/1.1 302 Found\r\nLocation: %s/end\r\n"
+				   "HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: %s/end\r\n"
 				   "Content-Length: 4\r\n\r\nbody",
 				   s->url);
 	else
@@ -138,13 +138,14 @@ static void serve_redirect(struct test_server *s, int conn, const char *request)
 
 static void serve_redirect_to_file(struct test_server *s, int conn, const char *request)
 {
-	test_server_printf(conn, "HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n"
-				 "Content-Length: 0\r\n\r\n");
+	test_server_printf(
+		conn, "HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: file:///etc/passwd\r\n"
+		      "Content-Length: 0\r\n\r\n");
 }
 
 static void serve_loop(struct test_server *s, int conn, const char *request)
 {
-	test_server_printf(conn, "HTTP/1.1 302 Found\r\nLocation: /again\r\n"
+	test_server_printf(conn, "HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: /again\r\n"
 				 "Content-Length: 0\r\n\r\n");
 }
 

@@ -271,9 +271,9 @@ static void the_folder_shows_what_is_inside(void **state)
 
 /* --- running ------------------------------------------------------------ */
 
-static bool has(const struct strv *environ, const char *setting)
+static bool has(const struct strv *variables, const char *setting)
 {
-	for (const char *const *p = strv_items(environ); *p; p++) {
+	for (const char *const *p = strv_items(variables); *p; p++) {
 		if (strcmp(*p, setting) == 0)
 			return true;
 	}

@@ -240,14 +240,14 @@ static bool yes(void *arg)
 static void start_says(char *dir, const char *script, bool (*cancelled)(void *), enum err_kind kind,
 		       const char *part)
 {
-	struct strv environ = {0};
+	struct strv variables = {0};
 	struct verify_server s = {0};
 	struct err e = {0};
 
 	program(dir, "llama-server", script);
-	proc_clean_env(&environ);
+	proc_clean_env(&variables);
 	struct verify_server_spec spec = {.base_dir = dir,
-					  .environ = strv_items(&environ),
+					  .environ = strv_items(&variables),
 					  .work_dir = dir,
 					  .device = "Vulkan0",
 					  .quiet_ms = 400,
@@ -259,7 +259,7 @@ static void start_says(char *dir, const char *script, bool (*cancelled)(void *),
 		fail_msg("'%s' does not say '%s'", e.msg, part);
 	verify_server_stop(&s);
 	assert_int_equal(s.proc.pid, 0);
-	strv_done(&environ);
+	strv_done(&variables);
 }
 
 static void a_server_that_dies_is_explained(void **state)
