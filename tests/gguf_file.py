@@ -51,8 +51,10 @@ def _matrix(rng: random.Random, rows: int, columns: int) -> bytes:
     return b"".join(scale + rng.randbytes(32) for _ in range(rows * columns // 32))
 
 
-def tiny_llama(path: Path, context: int = 2048, width: int = 64, layers: int = 2) -> Path:
-    """A real llama of random weights that loads everywhere at once; its tokens are bytes."""
+def tiny_llama(path: Path, layers: int = 2, pooling: int | None = None) -> Path:
+    """A real llama of random weights that loads everywhere at once; its tokens are bytes. pooling:
+    llama.cpp's number of how an embedding is made (1: the mean); a chat model without."""
+    context, width = 2048, 64
     rng = random.Random(0)
     tokens = [b"<unk>", b"<s>", b"</s>"] + [b"<0x%02X>" % i for i in range(256)]
     tokens += [b"w%d" % i for i in range(29)]  # a multiple of 32
@@ -80,6 +82,8 @@ def tiny_llama(path: Path, context: int = 2048, width: int = 64, layers: int = 2
         "tokenizer.chat_template": "{% for m in messages %}[{{m.role}}] {{m.content}}\n"
         "{% endfor %}[assistant] ",
     }
+    if pooling is not None:
+        metadata["llama.pooling_type"] = pooling
     tensors = []
 
     def matrix(name: str, rows: int, columns: int) -> None:
