@@ -24,6 +24,12 @@ char *change_key(const struct db_model *m, const char *environment)
 	return mem_printf("%s\n%s\n%s", environment, m->path, options);
 }
 
+/* The options in a change_key. */
+static const char *key_options(const char *key)
+{
+	return strrchr(key, '\n') + 1;
+}
+
 static void on_load(void *task, double fraction)
 {
 	if (task)
@@ -160,21 +166,27 @@ static bool drain(struct switcher *sw, struct entry *en, bool force, bool (*canc
 
 static void go_on_with(struct switcher *sw, struct entry *en, struct worker *w)
 {
+	if (worker_state(w) == WORKER_DOWN)
+		return; /* who gives the slot back finds it dead, and closes the route */
 	entry_set_state(sw, en, MODEL_LOADED, NULL);
 	route_open(en->route, w);
 }
 
-/* The new worker didn't come up: the old environment again. Says in e how that went. */
+/* The new worker didn't come up: the old environment again, with the options that the old worker
+ * had (the row may have new ones). Says in e how that went. */
 static void way_back(struct switcher *sw, struct entry *en, const struct db_model *m,
-		     struct task *t, struct err *e)
+		     const char *loaded_as, struct task *t, struct err *e)
 {
+	struct db_model before = *m;
 	struct err second = {0};
 	struct worker *w = NULL;
 
+	if (loaded_as)
+		before.options = (char *)key_options(loaded_as);
 	task_logf(t, "failed: %s", e->msg);
 	task_title(t, "Going back to %s", m->backend);
-	if (start_worker(sw, m, m->environment, NULL, &w, &second)) {
-		adopt(sw, en, w, change_key(m, m->environment));
+	if (start_worker(sw, &before, m->environment, NULL, &w, &second)) {
+		adopt(sw, en, w, change_key(&before, m->environment));
 		(void)err_wrap(e, "model '%s' answers from %s again", m->id, m->backend);
 		return;
 	}
@@ -187,6 +199,8 @@ bool change_replace(struct switcher *sw, struct entry *en, const struct db_model
 		    const char *backend, const char *environment, bool force, struct task *t,
 		    struct err *e)
 {
+	CLEANUP(free)
+	char *loaded_as = mem_dup(en->loaded_as); /* only the slot's holder writes it */
 	struct worker *old, *w = NULL;
 
 	entry_set_state(sw, en, MODEL_SWITCHING, NULL);
@@ -201,14 +215,14 @@ bool change_replace(struct switcher *sw, struct entry *en, const struct db_model
 	worker_stop(old);
 	worker_unref(old);
 	if (!start_worker(sw, m, environment, t, &w, e)) {
-		way_back(sw, en, m, t, e);
+		way_back(sw, en, m, loaded_as, t, e);
 		return false;
 	}
 	if (strcmp(environment, m->environment) != 0 &&
 	    !db_model_associate(sw->s.db, m->id, backend, environment, e)) {
 		worker_stop(w);
 		worker_unref(w);
-		way_back(sw, en, m, t, e);
+		way_back(sw, en, m, loaded_as, t, e);
 		return false;
 	}
 	adopt(sw, en, w, change_key(m, environment));

@@ -46,25 +46,44 @@ static bool apply_load(struct change *c, const struct db_model *m, struct task *
 	return change_replace(c->sw, en, m, m->backend, m->environment, c->force, t, e);
 }
 
+/* Not loaded, and shall be: when it does not come up there, the association stays. */
+static bool load_first(struct change *c, const struct db_model *m, const char *environment,
+		       bool same, struct task *t, struct err *e)
+{
+	struct db_model as = *m;
+	struct err ignored = {0};
+
+	as.backend = (char *)c->backend->name;
+	as.environment = (char *)environment;
+	if (!change_load(c->sw, c->entry, &as, t, e))
+		return false;
+	if (same || db_model_associate(c->sw->s.db, m->id, as.backend, environment, e))
+		return true;
+	if (!change_unload(c->sw, c->entry, true, NULL, NULL, &ignored))
+		log_warn("worker left model=%s reason=\"%s\", continuing", m->id, ignored.msg);
+	return false;
+}
+
 static bool apply_switch(struct change *c, struct db_model *m, struct task *t, struct err *e)
 {
 	CLEANUP(free) char *environment = env_name(m->id, c->backend->name);
 	struct entry *en = c->entry;
 	bool same = m->environment && strcmp(m->environment, environment) == 0;
 
-	if (en->worker && c->reload != RELOAD_NO) {
-		if (same && strcmp(worker_environment(en->worker), environment) == 0)
-			return true;
+	if (same && en->worker && strcmp(worker_environment(en->worker), environment) == 0)
+		return true;
+	if (en->worker && c->reload != RELOAD_NO)
 		return change_replace(c->sw, en, m, c->backend->name, environment, c->force, t, e);
-	}
 	if (en->worker && !change_unload(c->sw, en, c->force, task_cancelled, t, e))
 		return false;
-	if (!same && !db_model_associate(c->sw->s.db, m->id, c->backend->name, environment, e))
-		return false;
-	if (c->reload != RELOAD_YES)
+	if (c->reload == RELOAD_YES)
+		return load_first(c, m, environment, same, t, e);
+	if (same)
 		return true;
-	db_model_done(m);
-	return db_model_get(c->sw->s.db, en->id, m, e) && change_load(c->sw, en, m, t, e);
+	if (!db_model_associate(c->sw->s.db, m->id, c->backend->name, environment, e))
+		return false;
+	entry_fresh(c->sw, en);
+	return true;
 }
 
 static bool apply(struct task *t, void *arg, struct err *e)
@@ -95,10 +114,9 @@ static void ended(void *arg, const struct err *outcome)
 		free(STEAL(en->task_backend));
 	}
 	/* A load that came to nothing leaves requests in the route's line: they hear why, or ask
-	 * again when the user wanted something else. While someone has the model's slot, the line
-	 * is theirs. */
-	if (outcome->kind != ERR_NONE && !en->busy && route_state(en->route) == ROUTE_HELD)
-		route_close(en->route, superseded ? NULL : outcome);
+	 * again when the user wanted something else. */
+	if (entry_line_is_left(en))
+		route_close(en->route, superseded || outcome->kind == ERR_NONE ? NULL : outcome);
 	pthread_mutex_unlock(&c->sw->lock);
 }
 
@@ -211,16 +229,23 @@ static bool meet(struct entry *en, const struct change *c, bool *joined,
 	return err_hint(e, "wait for it, cancel it, or use force");
 }
 
-static bool flip_now(struct switcher *sw, struct entry *en, const struct db_model *m,
-		     const struct backend *b, const char *environment, struct err *e)
+/* The slot is held. Looks again: another switch may have ended since the request came. False in
+ * *done: it is loaded elsewhere, which takes a task. */
+static bool flip_now(struct change *c, const char *environment, bool *done, struct err *e)
 {
-	bool ok = db_model_associate(sw->s.db, m->id, b->name, environment, e);
+	struct db_model now = {0};
+	struct entry *en = c->entry;
+	bool same, ok = true;
 
-	pthread_mutex_lock(&sw->lock);
-	en->failures = 0;
-	en->not_before = 0;
-	pthread_mutex_unlock(&sw->lock);
-	tasks_touch(sw->s.tasks);
+	if (!db_model_get(c->sw->s.db, en->id, &now, e))
+		return false;
+	same = now.environment && strcmp(now.environment, environment) == 0;
+	db_model_done(&now);
+	*done = same || !en->worker;
+	if (*done && !same) {
+		ok = db_model_associate(c->sw->s.db, en->id, c->backend->name, environment, e);
+		entry_fresh(c->sw, en);
+	}
 	return ok;
 }
 
@@ -238,17 +263,17 @@ static bool try_instant(struct change *c, const struct db_model *m, const char *
 	free_slot = !en->busy && !en->task[0] && (same || !en->worker);
 	if (c->reload == RELOAD_YES && !en->worker)
 		free_slot = false;
-	if (c->reload == RELOAD_NO && en->worker)
-		free_slot = false;
 	if (free_slot)
 		en->busy = true;
 	pthread_mutex_unlock(&c->sw->lock);
-	*done = free_slot;
+	*done = false;
 	if (!free_slot)
 		return true;
-	ok = same || flip_now(c->sw, en, m, c->backend, environment, e);
+	ok = flip_now(c, environment, done, e);
 	entry_release(c->sw, en);
-	return ok && tasks_record_done(c->sw->s.tasks, spec, ret_task, e);
+	if (!ok || !*done)
+		return ok;
+	return tasks_record_done(c->sw->s.tasks, spec, ret_task, e);
 }
 
 static bool request_switch(struct change *c, const struct db_model *m, struct switch_answer *ret,
@@ -419,17 +444,19 @@ bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *
 	struct entry *en = NULL;
 	struct db_model m = {0};
 	bool ok = find(sw, id, &m, &en, e);
+	bool changing; /* by a task that has the slot, or that will load it */
 
 	db_model_done(&m);
 	if (!ok)
 		return false;
 	pthread_mutex_lock(&sw->lock);
-	if (en->busy && en->task[0] && !force) {
+	changing = en->task[0] && (en->busy || !en->task_backend);
+	if (changing && !force) {
 		(void)err_set(e, ERR_CONFLICT, "model '%s' is being changed by task %s", id,
 			      en->task);
 		(void)err_hint(e, "wait for it, cancel it, or use force");
 		ok = false;
-	} else if (en->busy && en->task[0]) {
+	} else if (changing) {
 		supersede(sw, en);
 	}
 	pthread_mutex_unlock(&sw->lock);

@@ -165,6 +165,13 @@ bool entry_claim(struct switcher *sw, struct entry *en, bool (*cancelled)(void *
 	       err_set(e, ERR_CANCELLED, "cancelled while another change of '%s' ran", en->id);
 }
 
+bool entry_line_is_left(const struct entry *en)
+{
+	bool loading = en->task[0] && !en->task_backend;
+
+	return !en->busy && !en->worker && !loading && route_state(en->route) == ROUTE_HELD;
+}
+
 void entry_release(struct switcher *sw, struct entry *en)
 {
 	bool dead = true;
@@ -174,12 +181,26 @@ void entry_release(struct switcher *sw, struct entry *en)
 		dead = en->worker && worker_state(en->worker) == WORKER_DOWN;
 		if (!dead) {
 			en->busy = false;
+			if (entry_line_is_left(en))
+				route_close(en->route, NULL);
 			pthread_cond_broadcast(&sw->freed);
 		}
 		pthread_mutex_unlock(&sw->lock);
 		if (dead)
 			lost_worker(sw, en);
 	}
+}
+
+void entry_fresh(struct switcher *sw, struct entry *en)
+{
+	pthread_mutex_lock(&sw->lock);
+	if (en->state == MODEL_FAILED)
+		en->state = MODEL_UNLOADED;
+	en->reason[0] = '\0';
+	en->failures = 0;
+	en->not_before = 0;
+	pthread_mutex_unlock(&sw->lock);
+	tasks_touch(sw->s.tasks);
 }
 
 bool switcher_model_removed(struct switcher *sw, const char *id, struct err *e)
@@ -201,8 +222,10 @@ bool switcher_model_removed(struct switcher *sw, const char *id, struct err *e)
 	if (!en)
 		return true;
 	ok = !en->worker || change_unload(sw, en, true, NULL, NULL, e);
-	if (ok)
+	if (ok) {
 		routes_remove(sw->s.routes, id);
+		entry_fresh(sw, en); /* for the next model of this id */
+	}
 	entry_release(sw, en);
 	return ok;
 }

@@ -40,6 +40,10 @@ struct entry *entry_find(struct switcher *sw, const char *id);
 MUST_CHECK bool entry_claim(struct switcher *sw, struct entry *en, bool (*cancelled)(void *),
 			    void *arg, struct err *e);
 void entry_release(struct switcher *sw, struct entry *en);
+/* Lock held. Requests wait for a worker that nobody will bring: the route must be closed. */
+bool entry_line_is_left(const struct entry *en);
+/* Failures on another backend say nothing about this one: no back-off. */
+void entry_fresh(struct switcher *sw, struct entry *en);
 /* The only writer of a model's state; tells live viewers. why: NULL or the failure. */
 void entry_set_state(struct switcher *sw, struct entry *en, enum model_state state,
 		     const struct err *why);

@@ -231,6 +231,23 @@ static void an_open_route_admits_as_many_as_there_are_slots(void **state)
 	assert_int_equal(e.kind, ERR_NONE);
 }
 
+static void nobody_is_sent_to_a_worker_that_broke_off(void **state)
+{
+	struct site *s = *state;
+	struct route_ticket t = {0}, next = {0};
+	struct err e = {0};
+
+	s->worker.slots = 2;
+	route_open(s->route, &s->worker);
+	assert_int_equal(try(s->route, &t, &e), ROUTE_ADMITTED);
+	route_doubt(&t);
+	route_leave(&t);
+	assert_int_equal(try(s->route, &next, &e), ROUTE_WAITING);
+	route_open(s->route, &s->worker); /* a new one */
+	assert_int_equal(try(s->route, &next, &e), ROUTE_ADMITTED);
+	route_leave(&next);
+}
+
 static void who_came_first_is_served_first(void **state)
 {
 	struct site *s = *state;
@@ -648,6 +665,7 @@ int main(void)
 		TEST(routes_are_found_by_id),
 		TEST(finding_goes_on_while_routes_are_added),
 		TEST(an_open_route_admits_as_many_as_there_are_slots),
+		TEST(nobody_is_sent_to_a_worker_that_broke_off),
 		TEST(who_came_first_is_served_first),
 		TEST(nobody_overtakes_the_line),
 		TEST(who_gives_up_lets_the_next_one_in),
