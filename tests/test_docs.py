@@ -85,7 +85,7 @@ def error_rows(root: Path) -> list[str]:
 def commands(root: Path) -> list[tuple[str, str, str, str]]:
     """Name, usage, summary and flags; those that main() does have only a line of the help."""
     source = (root / COMMANDS).read_text()
-    own = re.findall(rf'printf\("  %-12s%s\\n(?:\\n)?", {STRING}, {STRING}\)', source)
+    own = re.findall(rf'printf\("  %-13s%s\\n(?:\\n)?", {STRING}, {STRING}\)', source)
     table = re.findall(
         rf"^\t\{{{STRING},\s*{STRING},\s*{STRING},\s*{STRING}, -?\d+, -?\d+, command_\w+\}}",
         source,

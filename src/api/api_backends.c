@@ -26,10 +26,7 @@ static json_t *install_json(const struct toolkit *tk)
 	CLEANUP(buf_done) struct buf packages = {0};
 	char command[1024];
 
-	for (int i = 0; i < tk->count; i++)
-		if (!tk->items[i].ok && tk->items[i].packages[0])
-			buf_printf(&packages, "%s%s", packages.len ? " " : "",
-				   tk->items[i].packages);
+	toolkit_packages(tk, true, &packages);
 	if (!packages.len)
 		return json_null();
 	distro_install_command(distro_here(), packages.data, command, sizeof(command));

@@ -62,6 +62,8 @@ const struct backend *backend_find(const char *name);
 const struct backend *const *backend_all(void);
 /* As backend_find; ERR_INVALID that lists the known ones. */
 MUST_CHECK bool backend_require(const char *name, const struct backend **ret, struct err *e);
+/* Appends the packages of all that is missing to build, or also to run, each once. */
+void toolkit_packages(const struct toolkit *tk, bool to_run, struct buf *b);
 /* ERR_TOOLKIT naming all missing items and the install command. */
 MUST_CHECK bool toolkit_require(const struct backend *b, const struct toolkit *tk, struct err *e);
 /* Is this device name one of the backend's ("Vulkan0" of vulkan)? */

@@ -78,14 +78,13 @@ void toolkit_conclude(struct toolkit *tk)
 		       run.len ? run.data : "");
 }
 
-/* The packages of all that is missing to build, each once. */
-static void missing_packages(const struct toolkit *tk, struct buf *b)
+void toolkit_packages(const struct toolkit *tk, bool to_run, struct buf *b)
 {
 	for (int i = 0; i < tk->count; i++) {
 		char names[sizeof(tk->items[i].packages)];
 		char *rest = NULL;
 
-		if (tk->items[i].ok || tk->items[i].at_run_time)
+		if (tk->items[i].ok || (tk->items[i].at_run_time && !to_run))
 			continue;
 		(void)snprintf(names, sizeof(names), "%s", tk->items[i].packages);
 		for (char *p = strtok_r(names, " ", &rest); p; p = strtok_r(NULL, " ", &rest)) {
@@ -107,7 +106,7 @@ bool toolkit_require(const struct backend *b, const struct toolkit *tk, struct e
 	name_all_missing(&missing, tk, false);
 	if (missing.len == 0)
 		return true;
-	missing_packages(tk, &packages);
+	toolkit_packages(tk, false, &packages);
 	(void)err_set(e, ERR_TOOLKIT, "%s cannot be built here: missing %s",
 		      b ? b->title : "llama.cpp", missing.data);
 	if (packages.len == 0)

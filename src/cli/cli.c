@@ -42,14 +42,13 @@ const struct command *command_table(void)
 void cli_help(void)
 {
 	puts("usage: shunt COMMAND …\n");
-	printf("  %-12s%s\n", "serve", "the daemon, in the foreground");
+	printf("  %-13s%s\n", "serve", "the daemon, in the foreground");
 	for (const struct command *c = commands; c->name; c++)
-		printf("  %-12s%s\n", c->name, c->summary);
-	printf("  %-12s%s\n", "config show", "the settings with their meaning");
-	printf("  %-12s%s\n\n", "version", "of this program");
-	puts("shunt COMMAND --help tells more. --json prints what the API said; --quiet only "
-	     "errors;\n"
-	     "each setting is a flag too (--socket, --state-dir …).");
+		printf("  %-13s%s\n", c->name, c->summary);
+	printf("  %-13s%s\n", "config show", "the settings with their meaning");
+	printf("  %-13s%s\n\n", "version", "of this program");
+	puts("shunt COMMAND --help tells more. --json prints what the API said, --quiet only\n"
+	     "errors. Each setting is a flag too (--socket, --state-dir …).");
 }
 
 static int usage(const struct command *c, FILE *to)
@@ -63,7 +62,9 @@ static int fail(const struct err *e)
 	CLEANUP(free) char *msg = term_clean(e->msg);
 	CLEANUP(free) char *hint = term_clean(e->hint);
 
-	fprintf(stderr, "%sshunt:%s %s\n", term_tint(stderr, TINT_BAD), term_reset(stderr), msg);
+	fprintf(stderr, "%sshunt:%s ", term_tint(stderr, TINT_BAD), term_reset(stderr));
+	term_wrap(stderr, msg, (int)strlen("shunt: "), term_wrap_width(stderr));
+	fputc('\n', stderr);
 	if (hint[0])
 		fprintf(stderr, "  %stry:%s %s\n", term_tint(stderr, TINT_BOLD), term_reset(stderr),
 			hint);

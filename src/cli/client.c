@@ -32,6 +32,13 @@ const char *client_text(const json_t *object, const char *key)
 	return s ? s : "";
 }
 
+const char *client_device(const json_t *worker)
+{
+	const char *device = client_text(worker, "device");
+
+	return strcmp(device, "none") == 0 ? "CPU" : device;
+}
+
 int64_t client_int(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
@@ -124,38 +131,52 @@ static void add_name(struct buf *names, const char *id)
 	buf_printf(names, "%s%s", names->len ? ", " : "", id);
 }
 
-bool client_model(const struct cli_options *o, const char *name, char **ret_id, struct err *e)
+/* The id in the list that name means; NULL: none or several, e says which. Borrowed. */
+static const char *find_model(const json_t *models, const char *name, struct err *e)
 {
-	CLEANUP(json_decref) json_t *answer = NULL;
 	CLEANUP(buf_done) struct buf names = {0};
 	const char *found = NULL;
 	int count = 0;
 	size_t i;
 	json_t *m;
 
-	if (!client_call(o, NULL, NULL, &answer, e, "/llm/api/models"))
-		return false;
-	json_array_foreach(json_object_get(answer, "models"), i, m) {
+	json_array_foreach(models, i, m) {
 		const char *id = client_text(m, "id");
 
-		if (strcmp(id, name) == 0) {
-			*ret_id = mem_dup(id);
-			return true;
-		}
+		if (strcmp(id, name) == 0)
+			return id;
 		if (name[0] && strncasecmp(id, name, strlen(name)) == 0) {
 			found = id;
 			count++;
 			add_name(&names, id);
 		}
 	}
-	if (count == 1) {
-		*ret_id = mem_dup(found);
-		return true;
+	if (count == 1)
+		return found;
+	if (count > 1) {
+		(void)err_set(e, ERR_INVALID, "'%s' may be any of: %s", name, names.data);
+		return NULL;
 	}
-	if (count > 1)
-		return err_set(e, ERR_INVALID, "'%s' may be any of: %s", name, names.data);
-	err_set(e, ERR_NOT_FOUND, "no model '%s'", name);
-	return err_hint(e, "shunt status lists the models; shunt add FILE registers one");
+	(void)err_set(e, ERR_NOT_FOUND, "no model '%s'", name);
+	(void)err_hint(e, "shunt status lists the models; shunt add FILE registers one");
+	return NULL;
+}
+
+bool client_model(const struct cli_options *o, const char *name, char **ret_id, char **ret_escaped,
+		  struct err *e)
+{
+	CLEANUP(json_decref) json_t *answer = NULL;
+	const char *id;
+
+	if (!client_call(o, NULL, NULL, &answer, e, "/llm/api/models"))
+		return false;
+	id = find_model(json_object_get(answer, "models"), name, e);
+	if (!id)
+		return false;
+	*ret_id = mem_dup(id);
+	if (ret_escaped)
+		*ret_escaped = client_escape(id);
+	return true;
 }
 
 static volatile sig_atomic_t interrupts;

@@ -28,15 +28,17 @@ MUST_CHECK bool client_stream(const struct cli_options *o, json_t *body, const c
 			      struct err *e);
 /* Percent-encoded for a path; caller frees. */
 char *client_escape(const char *text);
-/* Registered id that the user means: exact, or the only one that begins so, any case. Caller frees.
- */
+/* Registered id that the user means: exact, or the only one that begins so, any case. *ret_escaped
+ * (may be NULL): the same for a path. Caller frees both. */
 MUST_CHECK bool client_model(const struct cli_options *o, const char *name, char **ret_id,
-			     struct err *e);
+			     char **ret_escaped, struct err *e);
 /* The API's error in an answer ("error": {"type", "message", "hint"}), if there is one. Returns
  * false and sets e then. */
 MUST_CHECK bool client_check(const json_t *answer, int status, struct err *e);
 /* A string field, "" when it is absent or no string. Borrowed from the object. */
 const char *client_text(const json_t *object, const char *key);
+/* A worker's device in words; null: "". */
+const char *client_device(const json_t *worker);
 int64_t client_int(const json_t *object, const char *key); /* 0 when absent */
 /* With --json: the answer as it came. */
 void client_print(const json_t *answer);

@@ -60,43 +60,73 @@ static void print_item(const json_t *item)
 	puts("");
 }
 
-static bool check(const struct cli_options *o, const char *backend, struct err *e)
+static bool has_item(const json_t *items, const char *name)
+{
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(items, i, item)
+		if (strcmp(client_text(item, "name"), name) == 0)
+			return true;
+	return false;
+}
+
+/* Without what stands in `known` already, which may be NULL. */
+static void print_toolkit(const json_t *toolkit, const char *title, const json_t *known)
+{
+	const char *install = client_text(toolkit, "install");
+	size_t i;
+	json_t *item;
+
+	printf("%s%s%s\n", term_tint(stdout, TINT_BOLD), title, term_reset(stdout));
+	json_array_foreach(json_object_get(toolkit, "items"), i, item)
+		if (!has_item(known, client_text(item, "name")))
+			print_item(item);
+	if (install[0])
+		printf("  install: %s%s%s\n", term_tint(stdout, TINT_BOLD), install,
+		       term_reset(stdout));
+}
+
+static bool check_one(const struct cli_options *o, const char *backend, struct err *e)
 {
 	CLEANUP(json_decref) json_t *answer = NULL;
 	CLEANUP(free) char *escaped = client_escape(backend);
 	const json_t *toolkit;
-	size_t i;
-	json_t *item;
 
 	if (!client_call(o, NULL, NULL, &answer, e, "/llm/api/toolkit/check/%s", escaped))
+		return false;
+	toolkit = json_object_get(answer, "toolkit");
+	if (o->json)
+		client_print(answer);
+	else
+		print_toolkit(toolkit, client_text(toolkit, "backend"), NULL);
+	return true;
+}
+
+/* What the CPU needs, every build needs: once is enough. */
+bool command_doctor(const struct cli_options *o, const struct args *a, struct err *e)
+{
+	CLEANUP(json_decref) json_t *answer = NULL;
+	const json_t *common = NULL;
+	size_t i;
+	json_t *b;
+
+	if (a->count == 1)
+		return check_one(o, a->words[0], e);
+	if (!client_call(o, "POST", NULL, &answer, e, "/llm/api/backends/refresh"))
 		return false;
 	if (o->json) {
 		client_print(answer);
 		return true;
 	}
-	toolkit = json_object_get(answer, "toolkit");
-	printf("%s%s%s\n", term_tint(stdout, TINT_BOLD), client_text(toolkit, "backend"),
-	       term_reset(stdout));
-	json_array_foreach(json_object_get(toolkit, "items"), i, item)
-		print_item(item);
-	if (client_text(toolkit, "install")[0])
-		printf("  install: %s%s%s\n", term_tint(stdout, TINT_BOLD),
-		       client_text(toolkit, "install"), term_reset(stdout));
-	return true;
-}
+	json_array_foreach(json_object_get(answer, "backends"), i, b) {
+		const json_t *toolkit = json_object_get(b, "toolkit");
+		const char *name = client_text(b, "name");
+		bool cpu = strcmp(name, "cpu") == 0;
 
-bool command_doctor(const struct cli_options *o, const struct args *a, struct err *e)
-{
-	CLEANUP(json_decref) json_t *answer = NULL;
-	size_t i;
-	json_t *b;
-
-	if (a->count == 1)
-		return check(o, a->words[0], e);
-	if (!client_call(o, NULL, NULL, &answer, e, "/llm/api/backends"))
-		return false;
-	json_array_foreach(json_object_get(answer, "backends"), i, b)
-		if (!check(o, client_text(b, "name"), e))
-			return false;
+		print_toolkit(toolkit, cpu ? "cpu, and all others" : name, common);
+		if (cpu)
+			common = json_object_get(toolkit, "items");
+	}
 	return true;
 }

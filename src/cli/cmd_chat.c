@@ -159,7 +159,7 @@ bool command_chat(const struct cli_options *o, const struct args *a, struct err 
 {
 	CLEANUP(free) char *id = NULL;
 
-	return client_model(o, a->words[0], &id, e) && chat(o, id, a, e);
+	return client_model(o, a->words[0], &id, NULL, e) && chat(o, id, a, e);
 }
 
 /* The id of what was named: registered, a file, or something to pull. */
@@ -168,7 +168,7 @@ static bool find_or_get(const struct cli_options *o, const char *name, char **re
 	CLEANUP(free) char *path = NULL;
 	CLEANUP(json_decref) json_t *answer = NULL;
 
-	if (client_model(o, name, ret_id, e))
+	if (client_model(o, name, ret_id, NULL, e))
 		return true;
 	if (e->kind != ERR_NOT_FOUND)
 		return false;

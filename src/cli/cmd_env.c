@@ -62,9 +62,8 @@ static bool create(const struct cli_options *o, const struct args *a, struct err
 
 	if (a->count != 3)
 		return err_set(e, ERR_INVALID, "usage: shunt env create MODEL BACKEND");
-	if (!client_model(o, a->words[1], &id, e))
+	if (!client_model(o, a->words[1], &id, &escaped, e))
 		return false;
-	escaped = client_escape(id);
 	if (!client_call(o, NULL, json_pack("{ss}", "gpu_backend", a->words[2]), &answer, e,
 			 "/llm/api/models/%s/create-environment", escaped))
 		return false;

@@ -10,12 +10,15 @@
 #include "cli/follow.h"
 #include "cli/term.h"
 
-static void say_added(const struct cli_options *o, const json_t *model)
+static void say_added(const struct cli_options *o, const json_t *answer)
 {
+	const json_t *model = json_object_get(answer, "model");
 	const char *id = client_text(model, "id");
 	char size[32], parameters[32];
 
-	if (o->quiet)
+	if (o->json)
+		client_print(answer);
+	if (o->json || o->quiet)
 		return;
 	printf("%s%s%s: %s, %s, %s parameters, %s\n", term_tint(stdout, TINT_BOLD), id,
 	       term_reset(stdout), client_text(model, "architecture"),
@@ -38,10 +41,7 @@ bool command_add(const struct cli_options *o, const struct args *a, struct err *
 	if (!client_call(o, NULL, json_pack("{ss ss*}", "path", path, "id", id), &answer, e,
 			 "/llm/api/models"))
 		return false;
-	if (o->json)
-		client_print(answer);
-	else
-		say_added(o, json_object_get(answer, "model"));
+	say_added(o, answer);
 	return true;
 }
 
@@ -70,10 +70,7 @@ bool command_pull(const struct cli_options *o, const struct args *a, struct err 
 	escaped = client_escape(id);
 	if (!client_call(o, NULL, NULL, &answer, e, "/llm/api/models/%s", escaped))
 		return false;
-	if (o->json)
-		client_print(answer);
-	else
-		say_added(o, json_object_get(answer, "model"));
+	say_added(o, answer);
 	return true;
 }
 
@@ -127,9 +124,8 @@ bool command_set(const struct cli_options *o, const struct args *a, struct err *
 	for (int n = 1; n < a->count; n++)
 		if (!add_pair(body, a->words[n], e))
 			return false;
-	if (!client_model(o, a->words[0], &id, e))
+	if (!client_model(o, a->words[0], &id, &escaped, e))
 		return false;
-	escaped = client_escape(id);
 	if (!client_call(o, a->count > 1 ? "PATCH" : NULL, a->count > 1 ? STEAL(body) : NULL,
 			 &answer, e, "/llm/api/models/%s", escaped))
 		return false;
@@ -152,9 +148,8 @@ bool command_rm(const struct cli_options *o, const struct args *a, struct err *e
 	CLEANUP(free) char *id = NULL;
 	CLEANUP(free) char *escaped = NULL;
 
-	if (!client_model(o, a->words[0], &id, e))
+	if (!client_model(o, a->words[0], &id, &escaped, e))
 		return false;
-	escaped = client_escape(id);
 	if (!client_call(o, "DELETE", NULL, &answer, e, "/llm/api/models/%s%s", escaped,
 			 args_has(a, "delete-file") ? "?delete_file=true" : ""))
 		return false;

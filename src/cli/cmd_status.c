@@ -29,9 +29,8 @@ static void add_model(struct term_table *t, const json_t *m)
 			       (long long)client_int(worker, "requests"));
 	}
 	term_row(t, client_text(m, "id"), TINT_BOLD, backend[0] ? backend : "-", TINT_NONE, state,
-		 tint_of(state), client_text(worker, "device"), TINT_NONE, memory, TINT_NONE,
-		 requests, TINT_NONE, term_size(client_int(m, "size_bytes"), size, sizeof(size)),
-		 TINT_DIM);
+		 tint_of(state), client_device(worker), TINT_NONE, memory, TINT_NONE, requests,
+		 TINT_NONE, term_size(client_int(m, "size_bytes"), size, sizeof(size)), TINT_DIM);
 }
 
 static void print_models(const json_t *models)
@@ -53,8 +52,11 @@ static void print_models(const json_t *models)
 		if (client_text(m, "reason")[0]) {
 			CLEANUP(free) char *reason = term_clean(client_text(m, "reason"));
 
-			printf("%s%s%s: %s\n", term_tint(stdout, TINT_BAD), client_text(m, "id"),
-			       term_reset(stdout), reason);
+			printf("%s%s%s: ", term_tint(stdout, TINT_BAD), client_text(m, "id"),
+			       term_reset(stdout));
+			term_wrap(stdout, reason, (int)strlen(client_text(m, "id")) + 2,
+				  term_wrap_width(stdout));
+			puts("");
 		}
 }
 

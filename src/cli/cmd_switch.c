@@ -25,12 +25,13 @@ static bool print_model(const struct cli_options *o, const char *escaped, struct
 	worker = json_object_get(model, "worker");
 	if (o->quiet)
 		return true;
-	printf("%s%s%s is %s on %s", term_tint(stdout, TINT_BOLD), client_text(model, "id"),
-	       term_reset(stdout), client_text(model, "state"), client_text(model, "gpu_backend"));
+	printf("%s%s%s is on %s: ", term_tint(stdout, TINT_BOLD), client_text(model, "id"),
+	       term_reset(stdout), client_text(model, "gpu_backend"));
 	if (json_is_object(worker))
-		printf(" (%s, %s)", client_text(worker, "device"),
+		printf("%s, device %s, %s\n", client_text(model, "state"), client_device(worker),
 		       term_size(client_int(worker, "memory_bytes"), memory, sizeof(memory)));
-	puts("");
+	else
+		printf("%s, the first question loads it\n", client_text(model, "state"));
 	return true;
 }
 
@@ -65,11 +66,11 @@ bool command_switch(const struct cli_options *o, const struct args *a, struct er
 	CLEANUP(free) char *id = NULL;
 	CLEANUP(free) char *escaped = NULL;
 
-	if (!client_model(o, a->words[0], &id, e) || !switch_model(o, id, a->words[1], a, e))
+	if (!client_model(o, a->words[0], &id, &escaped, e) ||
+	    !switch_model(o, id, a->words[1], a, e))
 		return false;
 	if (args_has(a, "detach"))
 		return true;
-	escaped = client_escape(id);
 	if (!print_model(o, escaped, e))
 		return false;
 	if (!o->json && !o->quiet)
@@ -83,9 +84,8 @@ bool command_load(const struct cli_options *o, const struct args *a, struct err 
 	CLEANUP(free) char *id = NULL;
 	CLEANUP(free) char *escaped = NULL;
 
-	if (!client_model(o, a->words[0], &id, e))
+	if (!client_model(o, a->words[0], &id, &escaped, e))
 		return false;
-	escaped = client_escape(id);
 	if (!client_call(o, "POST", NULL, &answer, e, "/llm/api/models/%s/load?wait=false",
 			 escaped))
 		return false;
@@ -105,9 +105,8 @@ bool command_unload(const struct cli_options *o, const struct args *a, struct er
 	CLEANUP(free) char *escaped = NULL;
 	json_t *body = NULL;
 
-	if (!client_model(o, a->words[0], &id, e))
+	if (!client_model(o, a->words[0], &id, &escaped, e))
 		return false;
-	escaped = client_escape(id);
 	if (args_has(a, "force"))
 		body = json_pack("{sb}", "force", 1);
 	if (!client_call(o, "POST", body, &answer, e, "/llm/api/models/%s/unload", escaped))

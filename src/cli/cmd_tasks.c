@@ -20,15 +20,13 @@ static void add_task(struct term_table *t, const json_t *task)
 {
 	const char *state = client_text(task, "state");
 	const char *error = client_text(json_object_get(task, "error"), "message");
-	CLEANUP(free)
-	char *text = mem_printf("%.80s", error[0] ? error : client_text(task, "message"));
 	char percent[32];
 
 	(void)snprintf(percent, sizeof(percent), "%.0f %%",
 		       json_number_value(json_object_get(task, "percent")));
 	term_row(t, client_text(task, "id"), TINT_BOLD, client_text(task, "kind"), TINT_NONE, state,
-		 tint_of(state), percent, TINT_NONE, client_text(task, "model"), TINT_NONE, text,
-		 TINT_DIM);
+		 tint_of(state), percent, TINT_NONE, client_text(task, "model"), TINT_NONE,
+		 error[0] ? error : client_text(task, "message"), TINT_DIM);
 }
 
 static bool list(const struct cli_options *o, struct err *e)
@@ -61,7 +59,6 @@ static bool to_stdout(void *arg, const char *data, size_t len)
 /* A text as it stands, or the API's error. */
 static bool print_log(const struct cli_options *o, const char *path, struct err *e)
 {
-	CLEANUP(json_decref) json_t *probe = NULL;
 	int status = 0;
 
 	return client_stream(o, NULL, path, to_stdout, client_interrupted, NULL, &status, e) &&
@@ -94,8 +91,9 @@ bool command_tasks(const struct cli_options *o, const struct args *a, struct err
 	if (client_text(task, "message")[0])
 		puts(client_text(task, "message"));
 	if (json_is_object(error))
-		printf("%s\n  try: %s\n", client_text(error, "message"),
-		       client_text(error, "hint"));
+		puts(client_text(error, "message"));
+	if (client_text(error, "hint")[0])
+		printf("  try: %s\n", client_text(error, "hint"));
 	return true;
 }
 
@@ -119,9 +117,8 @@ bool command_logs(const struct cli_options *o, const struct args *a, struct err 
 	CLEANUP(free) char *escaped = NULL;
 	CLEANUP(free) char *path = NULL;
 
-	if (!client_model(o, a->words[0], &id, e))
+	if (!client_model(o, a->words[0], &id, &escaped, e))
 		return false;
-	escaped = client_escape(id);
 	path = mem_printf("/llm/api/models/%s/log", escaped);
 	return print_log(o, path, e);
 }

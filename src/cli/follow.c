@@ -10,7 +10,9 @@
 #include "cli/sse.h"
 #include "cli/term.h"
 
-#define BAR 24 /* cells of the bar */
+#define BAR 24    /* cells of the bar */
+#define AROUND 23 /* columns for the percent, the time and the space between */
+#define TICK_MS 500
 
 struct follow {
 	const struct cli_options *o;
@@ -18,6 +20,7 @@ struct follow {
 	json_t *last;   /* newest snapshot */
 	char line[256]; /* last plain line */
 	bool drawn;     /* a bar stands on the terminal's line */
+	int64_t drew;   /* monotonic ms */
 	int64_t began;
 };
 
@@ -32,16 +35,19 @@ static bool is_final(const json_t *task)
 static void draw_bar(struct follow *f)
 {
 	double percent = json_number_value(json_object_get(f->last, "percent"));
-	int room = term_width(stderr) - BAR - 24;
+	int width = term_width(stderr), bar = width < 80 ? BAR / 2 : BAR;
+	CLEANUP(free) char *step = term_clean(client_text(f->last, "step"));
+	int room = width - bar - AROUND;
 	char elapsed[32];
 
 	fprintf(stderr, "\r\033[K");
-	term_bar(stderr, percent / 100, BAR);
-	fprintf(stderr, " %3.0f %%  %.*s  %s%s%s", percent, room > 10 ? room : 10,
-		client_text(f->last, "step"), term_tint(stderr, TINT_DIM),
+	term_bar(stderr, percent / 100, bar);
+	fprintf(stderr, " %3.0f %%  %.*s  %s%s%s", percent,
+		(int)term_fit(step, room > 0 ? room : 0), step, term_tint(stderr, TINT_DIM),
 		term_duration(clock_ms() - f->began, elapsed, sizeof(elapsed)), term_reset(stderr));
 	(void)fflush(stderr);
 	f->drawn = true;
+	f->drew = clock_ms();
 }
 
 /* In a pipe: a line when the step changes, or its percent passes another ten. */
@@ -93,6 +99,16 @@ static bool on_bytes(void *arg, const char *data, size_t len)
 	return sse_feed(&f->sse, data, len, on_event, f);
 }
 
+/* Asked while nothing comes: the time goes on though the step does not. */
+static bool tick(void *arg)
+{
+	struct follow *f = arg;
+
+	if (f->drawn && clock_ms() - f->drew >= TICK_MS)
+		draw_bar(f);
+	return client_interrupted(NULL);
+}
+
 static bool outcome(struct follow *f, const char *id, struct err *e)
 {
 	const json_t *error = json_object_get(f->last, "error");
@@ -135,7 +151,7 @@ bool follow_task(const struct cli_options *o, const char *id, json_t **ret, stru
 	int status = 0;
 	bool ok;
 
-	if (!client_stream(o, NULL, path, on_bytes, client_interrupted, &f, &status, &broken) &&
+	if (!client_stream(o, NULL, path, on_bytes, tick, &f, &status, &broken) &&
 	    client_interrupted(NULL)) {
 		(void)err_set(e, ERR_CANCELLED, "task %s goes on without being watched", id);
 		(void)err_hint(e, "shunt tasks %s --follow, or shunt cancel %s", id, id);

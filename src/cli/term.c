@@ -10,6 +10,8 @@
 
 #include "base/mem.h"
 
+#define NARROWEST 24 /* columns worth wrapping into */
+
 static bool coloured(FILE *to)
 {
 	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -52,6 +54,11 @@ char *term_clean(const char *text)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = ' ';
 	return s;
+}
+
+int term_wrap_width(FILE *to)
+{
+	return isatty(fileno(to)) ? term_width(to) : 0;
 }
 
 /* Three digits and the largest unit that leaves one before the point. */
@@ -109,6 +116,34 @@ static int width_of(const char *text)
 	return n;
 }
 
+size_t term_fit(const char *text, int columns)
+{
+	size_t len = 0, word = 0;
+
+	for (int n = 0; text[len]; n++) {
+		if (text[len] == ' ')
+			word = len;
+		if (n == columns)
+			return word ? word : len;
+		for (len++; ((unsigned char)text[len] & 0xc0) == 0x80;)
+			len++;
+	}
+	return len;
+}
+
+void term_wrap(FILE *to, const char *text, int indent, int width)
+{
+	int room = width - indent;
+
+	while (room >= NARROWEST && width_of(text) > room) {
+		size_t len = term_fit(text, room);
+
+		fprintf(to, "%.*s\n%*s", (int)len, text, indent, "");
+		text += len + strspn(text + len, " ");
+	}
+	fputs(text, to);
+}
+
 void term_row(struct term_table *t, ...)
 {
 	va_list args;
@@ -126,15 +161,32 @@ void term_row(struct term_table *t, ...)
 	t->rows++;
 }
 
+/* Below its row when little room is left beside it. */
+static void print_last(const char *text, int at, int width, FILE *to)
+{
+	if (width - at < NARROWEST && width_of(text) > width - at && width > 0) {
+		fputs("\n    ", to);
+		at = 4;
+	}
+	term_wrap(to, text, at, width);
+}
+
 static void print_row(const struct term_table *t, const struct term_cell *row, const int *widths,
 		      FILE *to)
 {
+	int width = t->width ? t->width : term_wrap_width(to), at = 0;
+
 	for (int i = 0; i < t->columns; i++) {
 		bool last = i + 1 == t->columns;
 		int pad = last ? 0 : widths[i] - width_of(row[i].text) + 2;
 
-		fprintf(to, "%s%s%s%*s", term_tint(to, row[i].tint), row[i].text,
-			row[i].tint ? term_reset(to) : "", pad, "");
+		fputs(term_tint(to, row[i].tint), to);
+		if (last)
+			print_last(row[i].text, at, width, to);
+		else
+			fputs(row[i].text, to);
+		fprintf(to, "%s%*s", row[i].tint ? term_reset(to) : "", pad, "");
+		at += widths[i] + 2;
 	}
 	fputc('\n', to);
 }

@@ -18,6 +18,13 @@ const char *term_reset(FILE *to);
 int term_width(FILE *to);
 /* True when the terminal's characters are UTF-8 (setlocale was called). */
 bool term_utf8(void);
+/* How many bytes of text fit into so many columns, up to the end of a word where there is one. */
+size_t term_fit(const char *text, int columns);
+/* Text from column `indent` on. Where it would pass `width` it goes on below, at `indent` again. 0:
+ * it never does, as in a pipe. No line end behind it. */
+void term_wrap(FILE *to, const char *text, int indent, int width);
+/* Columns of a terminal, 0 when it is none: what term_wrap() takes. */
+int term_wrap_width(FILE *to);
 /* A text from outside without control characters, for the terminal; caller frees. NULL gives "". */
 char *term_clean(const char *text);
 
@@ -34,6 +41,7 @@ struct term_cell {
 };
 struct term_table {
 	int columns;
+	int width; /* where the last column wraps; 0: at the terminal's edge */
 	int rows;
 	struct term_cell *cells;
 };

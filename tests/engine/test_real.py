@@ -25,6 +25,12 @@ def test_a_real_answer_on_the_cpu(client):
     assert said.usage.completion_tokens > 0
 
 
+def test_pulling_again_names_the_model_that_is_there(real):
+    said = real.cli("pull", "smollm2")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith(f"{SMOLLM2}: llama, Q4_1")
+
+
 def test_a_stream_says_the_same(client):
     whole = client.chat.completions.create(
         model=SMOLLM2, messages=QUESTION, temperature=0, max_tokens=20

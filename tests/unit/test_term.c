@@ -47,12 +47,53 @@ static void columns_line_up_by_characters(void **state)
 	free(text);
 }
 
+static void a_long_text_goes_on_below_at_a_word(void **state)
+{
+	struct term_table t = {.columns = 2, .width = 30};
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	assert_non_null(f);
+	term_row(&t, "id", TINT_NONE, "größer als der Platz, der da ist", TINT_NONE);
+	term_row(&t, "more", TINT_NONE, "averyveryverylongwordwithoutanyspaceinit", TINT_NONE);
+	term_print(&t, f);
+	term_table_done(&t);
+	t = (struct term_table){.columns = 2, .width = 30};
+	term_row(&t, "0123456789", TINT_NONE, "größer als der Platz, der da ist", TINT_NONE);
+	term_row(&t, "x", TINT_NONE, "klein", TINT_NONE);
+	term_print(&t, f);
+	assert_int_equal(fclose(f), 0);
+	assert_string_equal(text, "id    größer als der Platz,\n"
+				  "      der da ist\n"
+				  "more  averyveryverylongwordwit\n"
+				  "      houtanyspaceinit\n"
+				  "0123456789  \n"
+				  "    größer als der Platz, der\n"
+				  "    da ist\n"
+				  "x           klein\n");
+	term_table_done(&t);
+	free(text);
+}
+
+static void what_fits_ends_with_a_word_or_a_character(void **state)
+{
+	assert_int_equal(term_fit("abc def", 7), 7);
+	assert_int_equal(term_fit("abc def", 6), 3);
+	assert_int_equal(term_fit("abc def", 3), 3);
+	assert_int_equal(term_fit("éé", 1), 2);
+	assert_int_equal(term_fit("", 5), 0);
+	assert_int_equal(term_fit("abc", 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_for_people),
 		cmocka_unit_test(escape_sequences_from_outside_do_nothing),
 		cmocka_unit_test(columns_line_up_by_characters),
+		cmocka_unit_test(a_long_text_goes_on_below_at_a_word),
+		cmocka_unit_test(what_fits_ends_with_a_word_or_a_character),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -292,6 +292,7 @@ static void what_is_required_comes_with_the_install_command(void **state)
 	};
 	struct toolkit tk = {0};
 	struct err e = {0};
+	CLEANUP(buf_done) struct buf all = {0};
 	char command[200];
 
 	toolkit_add(&tk, &glue, NULL);
@@ -303,6 +304,8 @@ static void what_is_required_comes_with_the_install_command(void **state)
 	assert_string_equal(e.msg, "Vulkan cannot be built here: missing glue, tape, /dev/thing");
 	distro_install_command(distro_here(), packages[distro_here()], command, sizeof(command));
 	assert_string_equal(e.hint, command); /* each package once, the driver's not */
+	toolkit_packages(&tk, true, &all);
+	assert_non_null(strstr(all.data, driver.packages[distro_here()]));
 }
 
 static void what_only_running_needs_is_not_required(void **state)
