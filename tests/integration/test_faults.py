@@ -130,6 +130,20 @@ def test_who_waited_for_a_load_that_is_cancelled_hears_so(broken):
     assert "cancelled" in answer.json()["error"]["message"]
 
 
+def test_unload_meets_a_load_that_has_not_begun(broken):
+    daemon, gate = broken
+    task = daemon.post(f"{MODEL}/load?wait=false", {}, 202)["task_id"]
+    error = daemon.post(f"{MODEL}/unload", status=409)["error"]
+    assert task in error["message"]
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(daemon.chat, "tiny.Q8_0")
+        wait_until(lambda: waiting(daemon) == 1, what="the request in line")
+        daemon.post(f"{MODEL}/unload", {"force": True}, 200)
+        assert daemon.wait_task(task)["state"] == "cancelled"
+        gate.touch()
+        assert asked.result().status_code == 200, "it asked again, and was served"
+
+
 def compile_lines(daemon, task: str) -> int:
     """How often a compilation was begun in that task."""
     return daemon.http.get(f"/tasks/{task}/log").text.count("[1/12]")
