@@ -6,6 +6,7 @@ a copy of a state in which `tiny` has ready environments for cpu and vulkan, and
 Tests of building itself ask for a fresh one.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -41,14 +42,23 @@ def fake_model(tmp_path):
 
 @pytest.fixture(scope="session")
 def prepared(shunt_binary, tmp_path_factory) -> Daemon:
-    """A stopped daemon whose state and store others start from."""
-    folder = tmp_path_factory.mktemp("prepared")
-    daemon = Daemon(shunt_binary, folder, ENV, engine_source=SOURCE).start()
-    daemon.add(FakeModel(folder / "tiny.gguf").path)
-    for backend in ("cpu", "vulkan"):
-        daemon.switch("tiny", backend)
-    daemon.call("DELETE", "/llm/api/models/tiny", status=200)
-    assert daemon.stop() == 0
+    """A stopped daemon whose state and store others start from; tests that run beside share it."""
+    top = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        top = top.parent
+    folder = top / "prepared"
+    daemon = Daemon(shunt_binary, folder, ENV, engine_source=SOURCE)
+    with Path(top / "prepared.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            folder.mkdir()
+            daemon.start()
+            daemon.add(FakeModel(folder / "tiny.gguf").path)
+            for backend in ("cpu", "vulkan"):
+                daemon.switch("tiny", backend)
+            daemon.call("DELETE", "/llm/api/models/tiny", status=200)
+            assert daemon.stop() == 0
+            (folder / "done").touch()
     return daemon
 
 

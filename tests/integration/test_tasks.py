@@ -122,16 +122,18 @@ def test_a_compiler_error_is_told_with_its_lines(make_daemon, fake_model, tmp_pa
     assert not list((daemon.state / "store").glob(".stage-*"))
 
 
-def test_cancelling_what_is_finished_is_a_conflict(fresh_daemon, model):
-    task = fresh_daemon.post(SWITCH, {"gpu_backend": "cpu"}, 202)["task_id"]
-    fresh_daemon.wait_task(task)
-    assert fresh_daemon.post(f"/tasks/{task}/cancel", status=409)["error"]["type"] == "conflict"
+def test_cancelling_what_is_finished_is_a_conflict(daemon, fake_model):
+    daemon.add(fake_model().path)
+    task = daemon.post(SWITCH, {"gpu_backend": "cpu"}, 202)["task_id"]
+    daemon.wait_task(task)
+    assert daemon.post(f"/tasks/{task}/cancel", status=409)["error"]["type"] == "conflict"
 
 
-def test_tasks_can_be_filtered(fresh_daemon, model):
-    task = fresh_daemon.post(SWITCH, {"gpu_backend": "cpu"}, 202)["task_id"]
-    fresh_daemon.wait_task(task)
-    found = fresh_daemon.get("/tasks?state=succeeded&model=tiny.Q8_0")["tasks"]
+def test_tasks_can_be_filtered(daemon, fake_model):
+    daemon.add(fake_model().path)
+    task = daemon.post(SWITCH, {"gpu_backend": "cpu"}, 202)["task_id"]
+    daemon.wait_task(task)
+    found = daemon.get("/tasks?state=succeeded&model=tiny.Q8_0")["tasks"]
     assert [t["id"] for t in found] == [task]
-    assert fresh_daemon.get("/tasks?state=failed")["tasks"] == []
-    assert fresh_daemon.get("/tasks?state=nonsense", 400)["error"]["type"] == "invalid_request"
+    assert daemon.get("/tasks?state=failed")["tasks"] == []
+    assert daemon.get("/tasks?state=nonsense", 400)["error"]["type"] == "invalid_request"
