@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The list of tasks: open and recover, submit, cancel, finish. */
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,8 +182,10 @@ static void unlink_task(struct tasks *ts, struct task *t)
 {
 	struct task **p = &ts->live;
 
-	while (*p != t)
+	while (*p != t) {
+		assert(*p);
 		p = &(*p)->next;
+	}
 	*p = t->next;
 }
 
