@@ -5,144 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "switch/switch_priv.h"
-
-/* What a task was asked for. */
-struct change {
-	struct switcher *sw;
-	struct entry *entry;
-	const struct backend *backend;
-	enum reload reload;
-	bool force;
-	bool is_load;            /* load: the association stays */
-	char task[TASK_ID_SIZE]; /* its own; guarded by switcher->lock */
-};
-
-static void change_free(void *arg)
-{
-	free(arg);
-}
-
-/* --- steps -------------------------------------------------------------- */
-
-static bool prepare(struct task *t, void *arg, struct err *e)
-{
-	struct change *c = arg;
-
-	if (envs_ready(c->sw->s.envs, c->entry->id, c->backend, NULL))
-		return true;
-	return envs_create(c->sw->s.envs, c->entry->id, c->backend, t, e);
-}
-
-static bool apply_load(struct change *c, const struct db_model *m, struct task *t, struct err *e)
-{
-	CLEANUP(free) char *key = change_key(m, m->environment);
-	struct entry *en = c->entry;
-
-	if (!en->worker)
-		return change_load(c->sw, en, m, t, e);
-	if (en->loaded_as && strcmp(en->loaded_as, key) == 0)
-		return true;
-	return change_replace(c->sw, en, m, m->backend, m->environment, c->force, t, e);
-}
-
-/* Not loaded, and shall be: when it does not come up there, the association stays. */
-static bool load_first(struct change *c, const struct db_model *m, const char *environment,
-		       bool same, struct task *t, struct err *e)
-{
-	struct db_model as = *m;
-	struct err ignored = {0};
-
-	as.backend = (char *)c->backend->name;
-	as.environment = (char *)environment;
-	if (!change_load(c->sw, c->entry, &as, t, e))
-		return false;
-	if (same || db_model_associate(c->sw->s.db, m->id, as.backend, environment, e))
-		return true;
-	if (!change_unload(c->sw, c->entry, true, NULL, NULL, &ignored))
-		log_warn("worker left model=%s reason=\"%s\", continuing", m->id, ignored.msg);
-	return false;
-}
-
-static bool apply_switch(struct change *c, struct db_model *m, struct task *t, struct err *e)
-{
-	CLEANUP(free) char *environment = env_name(m->id, c->backend->name);
-	struct entry *en = c->entry;
-	bool same = m->environment && strcmp(m->environment, environment) == 0;
-
-	if (same && en->worker && strcmp(worker_environment(en->worker), environment) == 0)
-		return true;
-	if (en->worker && c->reload != RELOAD_NO)
-		return change_replace(c->sw, en, m, c->backend->name, environment, c->force, t, e);
-	if (en->worker && !change_unload(c->sw, en, c->force, task_cancelled, t, e))
-		return false;
-	if (c->reload == RELOAD_YES)
-		return load_first(c, m, environment, same, t, e);
-	if (same)
-		return true;
-	if (!db_model_associate(c->sw->s.db, m->id, c->backend->name, environment, e))
-		return false;
-	entry_fresh(c->sw, en);
-	return true;
-}
-
-static bool apply(struct task *t, void *arg, struct err *e)
-{
-	struct change *c = arg;
-	struct db_model m = {0};
-	bool ok;
-
-	if (!entry_claim(c->sw, c->entry, task_cancelled, t, e))
-		return false;
-	ok = db_model_get(c->sw->s.db, c->entry->id, &m, e) &&
-	     (c->is_load ? apply_load(c, &m, t, e) : apply_switch(c, &m, t, e));
-	entry_release(c->sw, c->entry);
-	db_model_done(&m);
-	return ok;
-}
-
-static void ended(void *arg, const struct err *outcome)
-{
-	struct change *c = arg;
-	struct entry *en = c->entry;
-	bool superseded;
-
-	pthread_mutex_lock(&c->sw->lock);
-	superseded = strcmp(en->task, c->task) != 0;
-	if (!superseded) {
-		en->task[0] = '\0';
-		free(STEAL(en->task_backend));
-	}
-	/* A load that came to nothing leaves requests in the route's line: they hear why, or ask
-	 * again when the user wanted something else. */
-	if (entry_line_is_left(en))
-		route_close(en->route, superseded || outcome->kind == ERR_NONE ? NULL : outcome);
-	pthread_mutex_unlock(&c->sw->lock);
-}
-
-static const struct task_step prepare_steps[] = {
-	{"Preparing the environment", 1, prepare, NULL},
-};
-
-static const struct task_step full_steps[] = {
-	{"Preparing the environment", 90, prepare, NULL},
-	{"Switching", 10, apply, NULL},
-};
-
-static const struct task_step instant_steps[] = {
-	{"Switching", 1, apply, NULL},
-};
-
-static const struct task_step load_steps[] = {
-	{"Loading", 1, apply, NULL},
-};
-
-static const struct task_step build_and_load_steps[] = {
-	{"Preparing the environment", 80, prepare, NULL},
-	{"Loading", 20, apply, NULL},
-};
-
-/* --- requests ----------------------------------------------------------- */
+#include "switch/change_task.h"
 
 /* Refuses a model that is not in the catalogue. */
 static bool find(struct switcher *sw, const char *id, struct db_model *m, struct entry **ret,
@@ -164,7 +27,7 @@ static void describe(struct task_spec *spec, const char *kind, const struct db_m
 	spec->environment = environment;
 	spec->backend = backend;
 	spec->message = message;
-	spec->free_arg = change_free;
+	spec->free_arg = free;
 }
 
 /* Submits under the switcher's lock, so that of ten callers one makes the task and nine find it. */
@@ -175,7 +38,7 @@ static bool submit(struct entry *en, struct change *c, struct task_spec *spec,
 
 	*arg = *c;
 	spec->arg = arg;
-	spec->on_end = ended;
+	spec->on_end = change_ended;
 	if (!tasks_submit(c->sw->s.tasks, spec, en->task, e)) {
 		en->task[0] = '\0';
 		return false;
@@ -280,7 +143,7 @@ static bool request_switch(struct change *c, const struct db_model *m, struct sw
 			   struct err *e)
 {
 	CLEANUP(free) char *environment = env_name(m->id, c->backend->name);
-	struct task_spec spec = {.lane = TASK_CONTROL};
+	struct task_spec spec = {0};
 	bool ok, done = false;
 
 	ret->instant = envs_ready(c->sw->s.envs, m->id, c->backend, NULL);
@@ -291,10 +154,7 @@ static bool request_switch(struct change *c, const struct db_model *m, struct sw
 	describe(&spec, "switch", m, environment, c->backend->name, ret->message);
 	if (ret->instant && !try_instant(c, m, environment, &spec, &done, ret->task, e))
 		return false;
-	spec.steps = ret->instant ? instant_steps : full_steps;
-	spec.step_count = ret->instant ? (int)ARRAY_LEN(instant_steps) : (int)ARRAY_LEN(full_steps);
-	if (!ret->instant)
-		spec.lane = TASK_BUILD;
+	change_plan(&spec, ret->instant ? CHANGE_SWITCH : CHANGE_SWITCH_FIRST);
 	if (!done) {
 		bool joined = false;
 
@@ -337,8 +197,7 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 			       struct switch_answer *ret, struct err *e)
 {
 	struct change c = {.sw = sw};
-	struct task_spec spec = {
-		.lane = TASK_BUILD, .steps = prepare_steps, .step_count = ARRAY_LEN(prepare_steps)};
+	struct task_spec spec = {0};
 	struct db_model m = {0};
 	bool ok;
 
@@ -355,6 +214,7 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 		if (ret->instant) {
 			ok = tasks_record_done(sw->s.tasks, &spec, ret->task, e);
 		} else {
+			change_plan(&spec, CHANGE_CREATE);
 			spec.arg = mem_alloc(sizeof(c));
 			*(struct change *)spec.arg = c;
 			ok = tasks_submit(sw->s.tasks, &spec, ret->task, e);
@@ -377,8 +237,7 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 			char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	struct change c = {.sw = sw, .entry = en, .is_load = true};
-	struct task_spec spec = {
-		.lane = TASK_CONTROL, .steps = load_steps, .step_count = ARRAY_LEN(load_steps)};
+	struct task_spec spec = {0};
 	char message[300];
 	bool joined = false;
 
@@ -392,11 +251,8 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 		hold_for_load(en);
 		return true;
 	}
-	if (!envs_ready(sw->s.envs, m->id, c.backend, NULL)) {
-		spec.lane = TASK_BUILD;
-		spec.steps = build_and_load_steps;
-		spec.step_count = ARRAY_LEN(build_and_load_steps);
-	}
+	change_plan(&spec, envs_ready(sw->s.envs, m->id, c.backend, NULL) ? CHANGE_LOAD
+									  : CHANGE_LOAD_FIRST);
 	snprintf(message, sizeof(message), "Loading %s on %s", m->id, m->backend);
 	describe(&spec, "load", m, m->environment, m->backend, message);
 	if (!submit(en, &c, &spec, ret_task, e))

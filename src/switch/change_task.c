@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tasks that change a model: which steps they have, and their end. */
+
+#include "switch/change_task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+static bool prepare(struct task *t, void *arg, struct err *e)
+{
+	struct change *c = arg;
+
+	if (envs_ready(c->sw->s.envs, c->entry->id, c->backend, NULL))
+		return true;
+	return envs_create(c->sw->s.envs, c->entry->id, c->backend, t, e);
+}
+
+static bool apply_load(struct change *c, const struct db_model *m, struct task *t, struct err *e)
+{
+	CLEANUP(free) char *key = change_key(m, m->environment);
+	struct entry *en = c->entry;
+
+	if (!en->worker)
+		return change_load(c->sw, en, m, t, e);
+	if (en->loaded_as && strcmp(en->loaded_as, key) == 0)
+		return true;
+	return change_replace(c->sw, en, m, m->backend, m->environment, c->force, t, e);
+}
+
+/* Not loaded, and shall be: when it does not come up there, the association stays. */
+static bool load_first(struct change *c, const struct db_model *m, const char *environment,
+		       bool same, struct task *t, struct err *e)
+{
+	struct db_model as = *m;
+	struct err ignored = {0};
+
+	as.backend = (char *)c->backend->name;
+	as.environment = (char *)environment;
+	if (!change_load(c->sw, c->entry, &as, t, e))
+		return false;
+	if (same || db_model_associate(c->sw->s.db, m->id, as.backend, environment, e))
+		return true;
+	if (!change_unload(c->sw, c->entry, true, NULL, NULL, &ignored))
+		log_warn("worker left model=%s reason=\"%s\", continuing", m->id, ignored.msg);
+	return false;
+}
+
+static bool apply_switch(struct change *c, struct db_model *m, struct task *t, struct err *e)
+{
+	CLEANUP(free) char *environment = env_name(m->id, c->backend->name);
+	struct entry *en = c->entry;
+	bool same = m->environment && strcmp(m->environment, environment) == 0;
+
+	if (same && en->worker && strcmp(worker_environment(en->worker), environment) == 0)
+		return true;
+	if (en->worker && c->reload != RELOAD_NO)
+		return change_replace(c->sw, en, m, c->backend->name, environment, c->force, t, e);
+	if (en->worker && !change_unload(c->sw, en, c->force, task_cancelled, t, e))
+		return false;
+	if (c->reload == RELOAD_YES)
+		return load_first(c, m, environment, same, t, e);
+	if (same)
+		return true;
+	if (!db_model_associate(c->sw->s.db, m->id, c->backend->name, environment, e))
+		return false;
+	entry_fresh(c->sw, en);
+	return true;
+}
+
+static bool apply(struct task *t, void *arg, struct err *e)
+{
+	struct change *c = arg;
+	struct db_model m = {0};
+	bool ok;
+
+	if (!entry_claim(c->sw, c->entry, task_cancelled, t, e))
+		return false;
+	ok = db_model_get(c->sw->s.db, c->entry->id, &m, e) &&
+	     (c->is_load ? apply_load(c, &m, t, e) : apply_switch(c, &m, t, e));
+	entry_release(c->sw, c->entry);
+	db_model_done(&m);
+	return ok;
+}
+
+void change_ended(void *arg, const struct err *outcome)
+{
+	struct change *c = arg;
+	struct entry *en = c->entry;
+	bool superseded;
+
+	pthread_mutex_lock(&c->sw->lock);
+	superseded = strcmp(en->task, c->task) != 0;
+	if (!superseded) {
+		en->task[0] = '\0';
+		free(STEAL(en->task_backend));
+	}
+	/* A load that came to nothing leaves requests in the route's line: they hear why, or ask
+	 * again when the user wanted something else. */
+	if (entry_line_is_left(en))
+		route_close(en->route, superseded || outcome->kind == ERR_NONE ? NULL : outcome);
+	pthread_mutex_unlock(&c->sw->lock);
+}
+
+static const struct task_step prepare_steps[] = {
+	{"Preparing the environment", 1, prepare, NULL},
+};
+
+static const struct task_step full_steps[] = {
+	{"Preparing the environment", 90, prepare, NULL},
+	{"Switching", 10, apply, NULL},
+};
+
+static const struct task_step instant_steps[] = {
+	{"Switching", 1, apply, NULL},
+};
+
+static const struct task_step load_steps[] = {
+	{"Loading", 1, apply, NULL},
+};
+
+static const struct task_step build_and_load_steps[] = {
+	{"Preparing the environment", 80, prepare, NULL},
+	{"Loading", 20, apply, NULL},
+};
+
+void change_plan(struct task_spec *spec, enum change_kind kind)
+{
+#define STEPS(table) (table), ARRAY_LEN(table)
+	static const struct {
+		const struct task_step *steps;
+		int count;
+		enum task_lane lane;
+	} plans[] = {
+		[CHANGE_CREATE] = {STEPS(prepare_steps), TASK_BUILD},
+		[CHANGE_SWITCH] = {STEPS(instant_steps), TASK_CONTROL},
+		[CHANGE_SWITCH_FIRST] = {STEPS(full_steps), TASK_BUILD},
+		[CHANGE_LOAD] = {STEPS(load_steps), TASK_CONTROL},
+		[CHANGE_LOAD_FIRST] = {STEPS(build_and_load_steps), TASK_BUILD},
+	};
+#undef STEPS
+
+	spec->lane = plans[kind].lane;
+	spec->steps = plans[kind].steps;
+	spec->step_count = plans[kind].count;
+}
