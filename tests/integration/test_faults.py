@@ -19,6 +19,8 @@ import pytest
 
 from daemon import wait_until
 
+pytestmark = pytest.mark.slow
+
 MODEL = "/llm/api/models/tiny.Q8_0"
 SWITCH = f"{MODEL}/switch-backend"
 
