@@ -344,8 +344,9 @@ def unproved(fresh, prepared, tmp_path):
     """A daemon with built pieces that nobody has verified, a model on cpu, and the settings of the
     fake module: behave(list_devices=False)."""
     store = tmp_path / "store"
-    shutil.copytree(prepared.state / "store", store, symlinks=True)
-    shutil.rmtree(store / "roots")
+    # The pieces alone: who uses them and what is being made changes while other tests run.
+    pieces_only = shutil.ignore_patterns("roots", ".*")
+    shutil.copytree(prepared.state / "store", store, symlinks=True, ignore=pieces_only)
     daemon = fresh(source=prepared.settings["engine_source"], store_dir=store)
     daemon.switch("tiny.Q8_0", "cpu")
     module = next(store.glob("*/libggml-vulkan.so"))
