@@ -90,6 +90,16 @@ def daemon(make_daemon) -> Daemon:
 
 
 @pytest.fixture
+def model(daemon, fake_model):
+    """Registered, on cpu, not loaded; vulkan is ready too."""
+    model = fake_model()
+    daemon.add(model.path)
+    daemon.switch("tiny.Q8_0", "vulkan")
+    daemon.switch("tiny.Q8_0", "cpu")
+    return model
+
+
+@pytest.fixture
 def fresh_daemon(make_daemon) -> Daemon:
     """With an empty store: the first switch builds."""
     return make_daemon(fresh=True).start()

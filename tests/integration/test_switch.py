@@ -11,16 +11,6 @@ from daemon import wait_until
 SWITCH = "/llm/api/models/tiny.Q8_0/switch-backend"
 
 
-@pytest.fixture
-def model(daemon, fake_model):
-    """Registered, with ready environments for cpu and vulkan, associated with cpu."""
-    model = fake_model()
-    daemon.add(model.path)
-    daemon.switch("tiny.Q8_0", "vulkan")
-    daemon.switch("tiny.Q8_0", "cpu")
-    return model
-
-
 def test_an_unknown_backend_is_refused_and_the_known_listed(daemon, model):
     error = daemon.post(SWITCH, {"gpu_backend": "quantum"}, 400)["error"]
     assert error["type"] == "invalid_request"

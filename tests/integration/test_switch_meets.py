@@ -3,22 +3,10 @@
 
 from pathlib import Path
 
-import pytest
-
 from daemon import wait_until
 
 MODEL = "/llm/api/models/tiny.Q8_0"
 SWITCH = f"{MODEL}/switch-backend"
-
-
-@pytest.fixture
-def model(daemon, fake_model):
-    """Registered, on cpu, not loaded; vulkan is ready too."""
-    model = fake_model()
-    daemon.add(model.path)
-    daemon.switch("tiny.Q8_0", "vulkan")
-    daemon.switch("tiny.Q8_0", "cpu")
-    return model
 
 
 def test_a_switch_with_reload_that_does_not_come_up_changes_nothing(daemon, model):
