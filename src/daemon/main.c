@@ -13,7 +13,6 @@
 struct line {
 	const char *config_file;
 	struct cli_options cli;
-	int used; /* arguments eaten */
 };
 
 static int fail(const struct err *e)

@@ -40,8 +40,8 @@ struct task_spec {
 	int step_count;
 	void *arg;                   /* owned by the task from submit on, also when submit fails */
 	void (*free_arg)(void *arg); /* after on_end, before anyone sees the end; may be NULL */
-	/* Runs last, in the task's thread, after the row is final (db says succeeded, failed,
-	 * cancelled). May be NULL. */
+	/* Runs last, after the row is final (db says succeeded, failed, cancelled): in the task's
+	 * thread, or in the canceller's when it never ran. May be NULL. */
 	void (*on_end)(void *arg, const struct err *outcome);
 };
 
