@@ -147,15 +147,15 @@ static bool drain(struct switcher *sw, struct entry *en, bool force, bool (*canc
 {
 	struct route_stats stats;
 
-	if (route_drain(en->route, sw->s.drain_timeout_ms, cancelled, arg))
+	if (route_drain(en->route, en->worker, sw->s.drain_timeout_ms, cancelled, arg))
 		return true;
 	if (cancelled && cancelled(arg))
 		return err_set(e, ERR_CANCELLED, "cancelled while running requests finished");
 	if (force) {
 		log_warn("cutting requests model=%s after_ms=%lld, continuing", en->id,
 			 (long long)sw->s.drain_timeout_ms);
-		route_cut(en->route);
-		if (route_drain(en->route, CUT_MS, NULL, NULL))
+		route_cut(en->worker);
+		if (route_drain(en->route, en->worker, CUT_MS, NULL, NULL))
 			return true;
 	}
 	route_get_stats(en->route, &stats);

@@ -16,13 +16,13 @@
 struct route {
 	char *id;
 	struct routes *owner;
-	_Atomic enum route_state state; /* written under lock, read anywhere */
-	atomic_uint cuts;               /* grows with each route_cut; as state */
-	pthread_mutex_t lock;           /* guards all below */
-	pthread_cond_t drained;
+	_Atomic enum route_state state;    /* written under lock, read anywhere */
+	pthread_mutex_t lock;              /* guards all below */
+	pthread_cond_t left;               /* one has left, or can't move any more */
 	struct worker *worker;             /* OPEN only */
-	struct route_place *first, **last; /* in order of arrival */
-	int running, waiting;
+	struct route_place *first, **last; /* in order of arrival, moved ones before all others */
+	int running, waiting;              /* running: on whatever worker */
+	struct route_moves moves;          /* of the last route_ask_move */
 	int64_t doubt_until; /* monotonic ms: nobody is admitted before; 0: no doubt */
 	int64_t held_since;  /* end of the drain, monotonic ms; INT64_MAX while draining */
 	struct err why;      /* of the last close, for those who waited then */
@@ -61,7 +61,7 @@ static void free_route(struct route *r)
 {
 	worker_unref(r->worker);
 	pthread_mutex_destroy(&r->lock);
-	pthread_cond_destroy(&r->drained);
+	pthread_cond_destroy(&r->left);
 	free(r->id);
 	free(r);
 }
@@ -106,7 +106,7 @@ static struct route *new_route(struct routes *rs, const char *id)
 	r->owner = rs;
 	r->last = &r->first;
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->drained, NULL);
+	pthread_cond_init(&r->left, NULL);
 	return r;
 }
 
@@ -156,14 +156,20 @@ void routes_remove(struct routes *rs, const char *model_id)
 
 static void join(struct route *r, struct route_place *p, int64_t body_bytes)
 {
+	struct route_place **at = r->last;
+
 	pthread_cond_init(&p->wake, NULL);
 	p->route = r;
-	p->next = NULL;
 	p->since = clock_ms();
 	p->bytes = body_bytes;
 	p->closes_seen = r->closes;
-	*r->last = p;
-	r->last = &p->next;
+	if (p->moved)
+		for (at = &r->first; *at && (*at)->moved;)
+			at = &(*at)->next;
+	p->next = *at;
+	*at = p;
+	if (!p->next)
+		r->last = &p->next;
 	r->waiting++;
 }
 
@@ -186,18 +192,23 @@ static void step_out(struct route *r, struct route_place *p)
 
 static bool has_room(const struct route *r)
 {
-	return r->state == ROUTE_OPEN && !r->removed && r->running < worker_slots(r->worker) &&
+	return r->state == ROUTE_OPEN && !r->removed &&
+	       atomic_load(&worker_traffic(r->worker)->running) < worker_slots(r->worker) &&
 	       (r->doubt_until == 0 || clock_ms() >= r->doubt_until);
 }
 
 static void take(struct route *r, struct route_ticket *ret)
 {
+	struct worker_traffic *traffic = worker_traffic(r->worker);
+
 	r->running++;
+	atomic_fetch_add(&traffic->running, 1);
 	r->total++;
 	r->last_request = clock_ms();
-	ret->route = r;
-	ret->worker = worker_ref(r->worker);
-	ret->cut_seen = r->cuts;
+	*ret = (struct route_ticket){.route = r,
+				     .worker = worker_ref(r->worker),
+				     .cut_seen = atomic_load(&traffic->cuts),
+				     .move_seen = atomic_load(&traffic->moves)};
 }
 
 /* ROUTE_WAITING, or why this request must not wait any longer. Lock held. */
@@ -255,10 +266,15 @@ static enum route_turn wait_in_line(struct route *r, struct route_place *p, int6
 }
 
 /* Is there room for one more in line? Takes its bytes. */
-static bool may_join(struct route *r, int64_t body_bytes, struct err *e)
+static bool may_join(struct route *r, const struct route_place *p, int64_t body_bytes,
+		     struct err *e)
 {
 	struct routes *rs = r->owner;
 
+	if (p->moved) {
+		atomic_fetch_add(&rs->held_bytes, body_bytes);
+		return true;
+	}
 	if (r->waiting >= rs->limits.hold_limit) {
 		err_set(e, ERR_BUSY, "model '%s': %d requests wait already", r->id, r->waiting);
 		return err_hint(e, "ask again later, or raise hold_limit");
@@ -285,7 +301,7 @@ enum route_turn route_enter(struct route *r, struct route_place *p, int64_t body
 
 	pthread_mutex_lock(&r->lock);
 	if (p->route || r->first || !has_room(r)) {
-		if (!p->route && may_join(r, body_bytes, e))
+		if (!p->route && may_join(r, p, body_bytes, e))
 			join(r, p, body_bytes);
 		turn = ROUTE_REFUSED;
 		if (p->route)
@@ -337,6 +353,46 @@ bool route_admit(struct route *r, int64_t body_bytes, bool (*gone)(void *), void
 	return turn == ROUTE_ADMITTED;
 }
 
+/* Lock held. */
+static void set_mobility(struct route_ticket *t, enum route_mobility mobility)
+{
+	int change = (mobility != ROUTE_STAYS) - (t->mobility != ROUTE_STAYS);
+
+	t->mobility = mobility;
+	atomic_fetch_add(&worker_traffic(t->worker)->movable, change);
+}
+
+void route_set_mobility(struct route_ticket *t, enum route_mobility mobility)
+{
+	struct route *r = t->route;
+
+	pthread_mutex_lock(&r->lock);
+	set_mobility(t, mobility);
+	pthread_cond_broadcast(&r->left);
+	pthread_mutex_unlock(&r->lock);
+}
+
+bool route_move_requested(const struct route_ticket *t)
+{
+	return t->mobility != ROUTE_STAYS &&
+	       atomic_load_explicit(&worker_traffic(t->worker)->moves, memory_order_relaxed) !=
+		       t->move_seen;
+}
+
+void route_move(struct route_ticket *t, struct route_place *p)
+{
+	struct route *r = t->route;
+
+	pthread_mutex_lock(&r->lock);
+	if (t->mobility == ROUTE_GOES_ON)
+		r->moves.went_on++;
+	else
+		r->moves.asked_again++;
+	pthread_mutex_unlock(&r->lock);
+	route_leave(t);
+	p->moved = true;
+}
+
 void route_leave(struct route_ticket *t)
 {
 	struct route *r = t->route;
@@ -346,11 +402,12 @@ void route_leave(struct route_ticket *t)
 	pthread_mutex_lock(&r->lock);
 	assert(r->running > 0);
 	r->running--;
+	atomic_fetch_sub(&worker_traffic(t->worker)->running, 1);
+	set_mobility(t, ROUTE_STAYS);
 	r->last_request = clock_ms();
-	if (r->running == 0) {
+	if (r->running == 0)
 		r->held_since = r->last_request; /* means something only while held */
-		pthread_cond_broadcast(&r->drained);
-	}
+	pthread_cond_broadcast(&r->left);
 	wake_first(r);
 	pthread_mutex_unlock(&r->lock);
 	worker_unref(t->worker);
@@ -388,36 +445,58 @@ void route_hold(struct route *r)
 	worker_unref(old);
 }
 
-bool route_drain(struct route *r, int64_t timeout_ms, bool (*cancelled)(void *), void *arg)
+/* Waits until *count is 0, which someone's leaving brings about. Lock held. */
+static bool wait_none(struct route *r, const atomic_int *count, int64_t timeout_ms,
+		      bool (*cancelled)(void *), void *arg)
 {
 	int64_t end = clock_ms() + timeout_ms;
-	bool empty;
+	bool stop = false;
 
-	pthread_mutex_lock(&r->lock);
-	while (r->running > 0 && clock_ms() < end) {
+	while (atomic_load(count) > 0 && clock_ms() < end && !stop) {
 		struct timespec until = clock_after(POLL_MS);
-		bool stop;
 
-		pthread_cond_clockwait(&r->drained, &r->lock, CLOCK_MONOTONIC, &until);
+		pthread_cond_clockwait(&r->left, &r->lock, CLOCK_MONOTONIC, &until);
 		pthread_mutex_unlock(&r->lock);
 		stop = cancelled && cancelled(arg);
 		pthread_mutex_lock(&r->lock);
-		if (stop)
-			break;
 	}
-	empty = r->running == 0;
+	return atomic_load(count) == 0;
+}
+
+bool route_drain(struct route *r, struct worker *w, int64_t timeout_ms, bool (*cancelled)(void *),
+		 void *arg)
+{
+	bool empty;
+
+	pthread_mutex_lock(&r->lock);
+	empty = wait_none(r, &worker_traffic(w)->running, timeout_ms, cancelled, arg);
 	pthread_mutex_unlock(&r->lock);
 	return empty;
 }
 
-void route_cut(struct route *r)
+void route_cut(struct worker *w)
 {
-	atomic_fetch_add(&r->cuts, 1);
+	atomic_fetch_add(&worker_traffic(w)->cuts, 1);
 }
 
 bool route_cut_requested(const struct route_ticket *t)
 {
-	return atomic_load_explicit(&t->route->cuts, memory_order_relaxed) != t->cut_seen;
+	return atomic_load_explicit(&worker_traffic(t->worker)->cuts, memory_order_relaxed) !=
+	       t->cut_seen;
+}
+
+struct route_moves route_ask_move(struct route *r, struct worker *w, int64_t timeout_ms)
+{
+	struct worker_traffic *traffic = worker_traffic(w);
+	struct route_moves moves;
+
+	pthread_mutex_lock(&r->lock);
+	r->moves = (struct route_moves){0};
+	atomic_fetch_add(&traffic->moves, 1);
+	(void)wait_none(r, &traffic->movable, timeout_ms, NULL, NULL);
+	moves = r->moves;
+	pthread_mutex_unlock(&r->lock);
+	return moves;
 }
 
 void route_open(struct route *r, struct worker *w)

@@ -37,14 +37,23 @@ void routes_remove(struct routes *rs, const char *model_id); /* waiters get ERR_
 
 /* --- the gateway's side ------------------------------------------------- */
 
+/* May a request leave its worker in the middle? */
+enum route_mobility {
+	ROUTE_STAYS,     /* no: it is waited for, or cut */
+	ROUTE_GOES_ON,   /* a stream that another worker can continue */
+	ROUTE_ASKS_AGAIN /* nothing was answered yet */
+};
 struct route_ticket {
 	struct route *route;
 	struct worker *worker; /* holds a reference */
-	unsigned cut_seen;     /* private: cuts before it was admitted */
+	/* private: */
+	unsigned cut_seen, move_seen; /* those before it was admitted */
+	enum route_mobility mobility;
 };
 /* A request's place in line, zeroes before the first route_enter. Must not move while it waits;
  * its fields are route.c's. */
 struct route_place {
+	bool moved;          /* by route_move: at the front, without limits */
 	struct route *route; /* NULL: not in line */
 	struct route_place *next;
 	pthread_cond_t wake;
@@ -76,18 +85,34 @@ void route_leave(struct route_ticket *t); /* gives slot and reference back */
 /* Before route_leave: the worker broke off. It may be dead, which the supervisor hears a moment
  * later: until then nobody else is sent to it. */
 void route_doubt(const struct route_ticket *t);
+/* What this request can do when it is asked to move; ROUTE_STAYS when it is admitted. */
+void route_set_mobility(struct route_ticket *t, enum route_mobility mobility);
+/* Shall it stop and route_move? Never true for one that stays. */
+bool route_move_requested(const struct route_ticket *t);
+/* Leaves as it was asked to; p, its next place in line, will be at the front. */
+void route_move(struct route_ticket *t, struct route_place *p);
 enum route_state route_state(const struct route *r);
 
 /* --- the switch's side -------------------------------------------------- */
 
 void route_hold(struct route *r); /* new requests wait */
-/* Waits until no admitted request runs. False on timeout_ms or cancel; the route stays held. */
-bool route_drain(struct route *r, int64_t timeout_ms, bool (*cancelled)(void *), void *arg);
-/* Tells the gateway to cut what still runs: route_cut_requested() becomes true for tickets admitted
- * before. */
-void route_cut(struct route *r);
+/* Waits until no admitted request runs on that worker. False on timeout_ms or cancel. */
+bool route_drain(struct route *r, struct worker *w, int64_t timeout_ms, bool (*cancelled)(void *),
+		 void *arg);
+/* Tells the gateway to cut what still runs on that worker: route_cut_requested() becomes true for
+ * tickets admitted before. */
+void route_cut(struct worker *w);
 bool route_cut_requested(const struct route_ticket *t);
-void route_open(struct route *r, struct worker *w); /* takes its own reference */
+/* How many left a worker because they were asked to. */
+struct route_moves {
+	int went_on, asked_again;
+};
+/* Held: asks the requests on that worker that can move to leave it, and waits until they have, at
+ * most timeout_ms. */
+struct route_moves route_ask_move(struct route *r, struct worker *w, int64_t timeout_ms);
+/* Requests go to w from now on; what runs on the worker before stays there. Takes its own
+ * reference. */
+void route_open(struct route *r, struct worker *w);
 /* why (may be NULL): requests that wait now fail with it; later ones are ROUTE_UNLOADED. */
 void route_close(struct route *r, const struct err *why);
 

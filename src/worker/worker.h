@@ -11,6 +11,7 @@
  * output)
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -72,6 +73,17 @@ void worker_stop(struct worker *w);
 struct worker *worker_ref(struct worker *w);
 void worker_unref(struct worker *w); /* NULL is fine; the last one needs the process to be gone */
 CLEANUP_DEFINE(worker_unref, struct worker)
+
+/* What the gateway, the switch and the watchdog tell each other about a worker's requests. Written
+ * by switch/route.c, but `touched_ms`; read anywhere. */
+struct worker_traffic {
+	atomic_int running;      /* requests on it now */
+	atomic_int movable;      /* of them, those that can stop and go on elsewhere */
+	atomic_uint cuts;        /* grows each time running requests are to be cut */
+	atomic_uint moves;       /* grows each time movable ones are asked to leave */
+	atomic_llong touched_ms; /* monotonic: when bytes of an answer last came; the gateway's */
+};
+struct worker_traffic *worker_traffic(struct worker *w);
 
 enum worker_state worker_state(const struct worker *w);
 const char *worker_socket(const struct worker *w);

@@ -81,6 +81,11 @@ int worker_pid(const struct worker *w)
 	return atomic_load(&w->pid);
 }
 
+struct worker_traffic *worker_traffic(struct worker *w)
+{
+	return &w->traffic;
+}
+
 int worker_slots(const struct worker *w)
 {
 	return w->slots;

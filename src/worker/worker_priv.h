@@ -37,6 +37,7 @@ struct worker {
 	atomic_int pid;                  /* 0: no process */
 	atomic_llong output_bytes;
 	atomic_llong device_bytes;
+	struct worker_traffic traffic;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

@@ -26,7 +26,13 @@ struct worker {
 	const char *socket;
 	int slots;
 	atomic_int references;
+	struct worker_traffic traffic;
 };
+
+struct worker_traffic *worker_traffic(struct worker *w)
+{
+	return &w->traffic;
+}
 
 struct switcher {
 	struct route *route;
@@ -623,7 +629,7 @@ static void a_cut_ends_streams_with_an_error(void **state)
 	load(s, script);
 	fd = chat(s, "{\"model\":\"tiny\",\"stream\":true}");
 	read_until(fd, "{1}", &b);
-	route_cut(s->route);
+	route_cut(&s->worker);
 	read_until(fd, "data: [DONE]\n\n", &b);
 	assert_non_null(strstr(b.data, "was switched or unloaded by force"));
 	close(fd);
@@ -631,7 +637,7 @@ static void a_cut_ends_streams_with_an_error(void **state)
 
 	fd = chat(s, "{\"model\":\"tiny\"}");
 	assert_true(fake_wait(&s->fake->got) && fake_wait(&s->fake->got));
-	route_cut(s->route);
+	route_cut(&s->worker);
 	expect_json(fd, "HTTP/1.1 503 ", "by force", NULL, "unavailable");
 }
 
@@ -770,7 +776,7 @@ static void a_cut_reaches_a_client_that_reads_nothing(void **state)
 	fd = chat(s, "{\"model\":\"tiny\"}");
 	assert_int_equal(recv(fd, &byte, 1, 0), 1);
 	settle(s, 1, 0);
-	route_cut(s->route);
+	route_cut(&s->worker);
 	settle(s, 0, 0);
 	close(fd);
 }

@@ -15,7 +15,13 @@
 struct worker {
 	int slots;
 	atomic_int references;
+	struct worker_traffic traffic;
 };
+
+struct worker_traffic *worker_traffic(struct worker *w)
+{
+	return &w->traffic;
+}
 
 int worker_slots(const struct worker *w)
 {
@@ -427,6 +433,7 @@ static void the_time_limit_begins_when_the_last_request_has_ended(void **state)
 
 struct drain {
 	struct route *route;
+	struct worker *worker;
 	pthread_t thread;
 	bool empty;
 };
@@ -435,14 +442,14 @@ static void *drain(void *arg)
 {
 	struct drain *d = arg;
 
-	d->empty = route_drain(d->route, PATIENCE_MS, NULL, NULL);
+	d->empty = route_drain(d->route, d->worker, PATIENCE_MS, NULL, NULL);
 	return NULL;
 }
 
 static void a_switch_waits_for_the_running_and_keeps_the_rest(void **state)
 {
 	struct site *s = *state;
-	struct drain d = {.route = s->route};
+	struct drain d = {.route = s->route, .worker = &s->worker};
 	struct route_ticket running = {0};
 	struct request q = {0};
 	struct err e = {0};
@@ -479,17 +486,17 @@ static void a_drain_ends_by_time_or_cancel_and_the_route_stays_held(void **state
 	route_open(s->route, &s->worker);
 	assert_int_equal(try(s->route, &running, NULL), ROUTE_ADMITTED);
 	route_hold(s->route);
-	assert_false(route_drain(s->route, 0, NULL, NULL));
-	assert_false(route_drain(s->route, 50, NULL, NULL));
+	assert_false(route_drain(s->route, &s->worker, 0, NULL, NULL));
+	assert_false(route_drain(s->route, &s->worker, 50, NULL, NULL));
 	assert_in_range(clock_ms() - start_ms, 50, PATIENCE_MS);
 	start_ms = clock_ms();
-	assert_false(route_drain(s->route, WAIT_MS, yes, NULL));
+	assert_false(route_drain(s->route, &s->worker, WAIT_MS, yes, NULL));
 	assert_in_range(clock_ms() - start_ms, 0, PATIENCE_MS);
 	assert_int_equal(route_state(s->route), ROUTE_HELD);
 	/* The old worker goes on. */
 	route_open(s->route, &s->worker);
 	route_leave(&running);
-	assert_true(route_drain(s->route, 0, NULL, NULL));
+	assert_true(route_drain(s->route, &s->worker, 0, NULL, NULL));
 }
 
 static void a_cut_reaches_only_who_runs(void **state)
@@ -502,12 +509,153 @@ static void a_cut_reaches_only_who_runs(void **state)
 	route_open(s->route, &s->worker);
 	assert_int_equal(try(s->route, &before, NULL), ROUTE_ADMITTED);
 	assert_false(route_cut_requested(&before));
-	route_cut(s->route);
+	route_cut(&s->worker);
 	assert_int_equal(try(s->route, &after, NULL), ROUTE_ADMITTED);
 	assert_true(route_cut_requested(&before));
 	assert_false(route_cut_requested(&after));
 	route_leave(&before);
 	route_leave(&after);
+}
+
+static void a_new_worker_serves_while_the_old_one_finishes(void **state)
+{
+	struct site *s = *state;
+	struct route_ticket before = {0}, after = {0}, third = {0};
+	struct drain d = {.route = s->route, .worker = &s->worker};
+
+	route_open(s->route, &s->worker);
+	assert_int_equal(try(s->route, &before, NULL), ROUTE_ADMITTED);
+	route_open(s->route, &s->other);
+	assert_int_equal(try(s->route, &after, NULL), ROUTE_ADMITTED);
+	assert_ptr_equal(before.worker, &s->worker);
+	assert_ptr_equal(after.worker, &s->other);
+	assert_int_equal(stats_of(s->route).running, 2);
+	assert_int_equal(pthread_create(&d.thread, NULL, drain, &d), 0);
+	route_cut(&s->worker);
+	assert_true(route_cut_requested(&before));
+	assert_false(route_cut_requested(&after));
+	route_leave(&before);
+	assert_int_equal(pthread_join(d.thread, NULL), 0);
+	assert_true(d.empty); /* though the other serves */
+	/* What left the old one made no room at the new one. */
+	assert_int_equal(try(s->route, &third, NULL), ROUTE_WAITING);
+	route_leave(&after);
+	assert_int_equal(try(s->route, &third, NULL), ROUTE_ADMITTED);
+	route_leave(&third);
+	route_close(s->route, NULL);
+	assert_int_equal(s->worker.references + s->other.references, 0);
+}
+
+/* --- moving ------------------------------------------------------------------------------------
+ */
+
+struct move {
+	struct site *s;
+	pthread_t thread;
+	struct route_moves moves;
+};
+
+static void *ask_move(void *arg)
+{
+	struct move *m = arg;
+
+	m->moves = route_ask_move(m->s->route, &m->s->worker, PATIENCE_MS);
+	return NULL;
+}
+
+static void until_asked(const struct route_ticket *t)
+{
+	int64_t end_ms = clock_ms() + PATIENCE_MS;
+
+	while (!route_move_requested(t)) {
+		assert_true(clock_ms() < end_ms);
+		(void)sched_yield();
+	}
+}
+
+static void who_can_move_leaves_and_comes_first_elsewhere(void **state)
+{
+	struct site *s = *state;
+	struct move m = {.s = s};
+	struct route_ticket stream = {0}, whole = {0}, stays = {0}, again = {0};
+	struct route_place place = {0};
+	struct request q = {0};
+	struct err e = {0};
+
+	s->worker.slots = 3;
+	route_open(s->route, &s->worker);
+	assert_int_equal(try(s->route, &stream, NULL), ROUTE_ADMITTED);
+	assert_int_equal(try(s->route, &whole, NULL), ROUTE_ADMITTED);
+	assert_int_equal(try(s->route, &stays, NULL), ROUTE_ADMITTED);
+	route_set_mobility(&stream, ROUTE_GOES_ON);
+	route_set_mobility(&whole, ROUTE_ASKS_AGAIN);
+	assert_false(route_move_requested(&stream));
+	route_hold(s->route);
+	send_one(&q, s->route); /* came long before the moved one needs a place */
+	assert_int_equal(pthread_create(&m.thread, NULL, ask_move, &m), 0);
+	until_asked(&stream);
+	assert_true(route_move_requested(&whole));
+	assert_false(route_move_requested(&stays));
+	route_set_mobility(&whole, ROUTE_STAYS); /* its answer has just begun */
+	route_move(&stream, &place);
+	assert_int_equal(pthread_join(m.thread, NULL), 0);
+	assert_int_equal(m.moves.went_on, 1);
+	assert_int_equal(m.moves.asked_again, 0);
+	assert_int_equal(route_enter(s->route, &place, 1, 0, NULL, NULL, &again, &e),
+			 ROUTE_WAITING);
+	route_open(s->route, &s->other); /* with one slot */
+	assert_int_equal(route_enter(s->route, &place, 1, PATIENCE_MS, NULL, NULL, &again, &e),
+			 ROUTE_ADMITTED);
+	assert_ptr_equal(again.worker, &s->other);
+	assert_false(route_move_requested(&again));
+	assert_int_equal(stats_of(s->route).waiting, 1);
+	route_leave(&again);
+	finish(&q);
+	assert_true(q.ok);
+	route_leave(&q.ticket);
+	route_leave(&whole);
+	route_leave(&stays);
+}
+
+static void moved_requests_keep_their_order_and_need_no_limits(void **state)
+{
+	struct site *s = *state;
+	struct route_ticket t[2] = {0}, got = {0};
+	struct route_place places[2] = {0};
+	struct request waiting[8] = {0};
+	struct err e = {0};
+
+	s->worker.slots = 2;
+	route_open(s->route, &s->worker);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(try(s->route, &t[i], NULL), ROUTE_ADMITTED);
+		route_set_mobility(&t[i], ROUTE_GOES_ON);
+	}
+	route_hold(s->route);
+	for (int i = 0; i < 8; i++) /* the line is full */
+		send_one(&waiting[i], s->route);
+	for (int i = 0; i < 2; i++) {
+		route_move(&t[i], &places[i]);
+		assert_int_equal(route_enter(s->route, &places[i], 5000, 0, NULL, NULL, &got, &e),
+				 ROUTE_WAITING);
+	}
+	route_open(s->route, &s->other);
+	for (int i = 0; i < 2; i++) {
+		struct route_place *other = &places[1 - i];
+
+		if (i == 0) /* not its turn */
+			assert_int_equal(route_enter(s->route, other, 1, 0, NULL, NULL, &got, &e),
+					 ROUTE_WAITING);
+		assert_int_equal(
+			route_enter(s->route, &places[i], 1, PATIENCE_MS, NULL, NULL, &got, &e),
+			ROUTE_ADMITTED);
+		route_leave(&got);
+	}
+	for (int i = 0; i < 8; i++) {
+		finish(&waiting[i]);
+		assert_true(waiting[i].ok);
+		route_leave(&waiting[i].ticket);
+	}
 }
 
 /* --- close, remove -----------------------------------------------------------------------------
@@ -621,7 +769,7 @@ static void *come_again_and_again(void *arg)
 			err_clear(&e);
 			(void)sched_yield();
 		}
-		assert_true(atomic_fetch_add(&c->running, 1) < SLOTS);
+		assert_true(atomic_fetch_add(&c->running, 1) < 2 * SLOTS);
 		atomic_fetch_add(&c->admitted, 1);
 		(void)sched_yield();
 		atomic_fetch_sub(&c->running, 1);
@@ -642,12 +790,20 @@ static void many_requests_survive_many_switches(void **state)
 	for (size_t i = 0; i < CLIENTS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, come_again_and_again, &c), 0);
 	for (int i = 0; atomic_load(&c.done) < CLIENTS; i++) {
-		route_hold(s->route);
-		assert_true(route_drain(s->route, PATIENCE_MS, NULL, NULL));
-		assert_int_equal(atomic_load(&c.running), 0);
+		struct worker *old = i % 2 ? &s->other : &s->worker;
+		struct worker *next = i % 2 ? &s->worker : &s->other;
+
+		if (i % 3 > 0) { /* in turn */
+			route_hold(s->route);
+			assert_true(route_drain(s->route, old, PATIENCE_MS, NULL, NULL));
+			assert_int_equal(atomic_load(&c.running), 0);
+		}
 		if (i % 5 == 4)
 			route_close(s->route, NULL);
-		route_open(s->route, i % 2 ? &s->worker : &s->other);
+		route_open(s->route, next);
+		if (i % 3 == 0) /* the new beside the old */
+			assert_true(route_drain(s->route, old, PATIENCE_MS, NULL, NULL));
+		assert_int_equal(atomic_load(&old->traffic.running), 0);
 		(void)sched_yield();
 	}
 	for (size_t i = 0; i < CLIENTS; i++)
@@ -678,6 +834,9 @@ int main(void)
 		TEST(a_switch_waits_for_the_running_and_keeps_the_rest),
 		TEST(a_drain_ends_by_time_or_cancel_and_the_route_stays_held),
 		TEST(a_cut_reaches_only_who_runs),
+		TEST(a_new_worker_serves_while_the_old_one_finishes),
+		TEST(who_can_move_leaves_and_comes_first_elsewhere),
+		TEST(moved_requests_keep_their_order_and_need_no_limits),
 		TEST(a_failed_load_tells_those_who_waited_for_it),
 		TEST(a_place_that_was_away_learns_why_or_waits_on),
 		TEST(an_unload_sends_waiting_requests_to_load_again),
