@@ -138,7 +138,11 @@ void switcher_worker_crashed(void *switcher, struct worker *w)
 
 	pthread_mutex_lock(&sw->lock);
 	en = entry_find(sw, worker_model(w));
-	ours = en && en->worker == w && !en->busy; /* busy: entry_release looks after it */
+	ours = en && en->worker == w;
+	if (ours && en->busy) { /* entry_release looks after it; until then requests wait */
+		route_hold(en->route);
+		ours = false;
+	}
 	if (ours)
 		en->busy = true;
 	pthread_mutex_unlock(&sw->lock);

@@ -53,8 +53,8 @@ void entry_set_state(struct switcher *sw, struct entry *en, enum model_state sta
 /* Unloaded → loaded in its environment (of `m`). On failure: failed, with the reason. */
 MUST_CHECK bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m,
 			    struct task *t, struct err *e);
-/* Loaded → loaded in `environment` on `backend` (or the same with other options): hold, drain, stop
- * the old, start the new, flip; the old one comes back when the new one doesn't come up. */
+/* Loaded → loaded in `environment` on `backend` (or the same with other options). On failure the
+ * old worker serves: never stopped, or started again. */
 MUST_CHECK bool change_replace(struct switcher *sw, struct entry *en, const struct db_model *m,
 			       const char *backend, const char *environment, bool force,
 			       struct task *t, struct err *e);
@@ -63,3 +63,25 @@ MUST_CHECK bool change_unload(struct switcher *sw, struct entry *en, bool force,
 			      bool (*cancelled)(void *), void *arg, struct err *e);
 /* What a load of this model now would be: compare with entry->loaded_as. Caller frees. */
 char *change_key(const struct db_model *m, const char *environment);
+
+/* --- of which changes are made; the slot is held ------------------------- */
+
+/* The options in a change_key. */
+const char *change_key_options(const char *key);
+/* A worker of the model in that environment, proved by a token. t may be NULL: no cancel. */
+MUST_CHECK bool change_start(struct switcher *sw, const struct db_model *m, const char *environment,
+			     struct task *t, struct worker **ret, struct err *e);
+/* Puts a worker into the entry, which has none; takes the reference and loaded_as. */
+void change_set_worker(struct switcher *sw, struct entry *en, struct worker *w, char *loaded_as);
+/* Takes it out; the caller's reference now. */
+struct worker *change_take_worker(struct switcher *sw, struct entry *en);
+/* Lets requests in to the entry's worker, unless it is dead. */
+void change_go_on(struct switcher *sw, struct entry *en);
+/* No worker came up: failed, with a pause before the next try. */
+void change_give_up(struct switcher *sw, struct entry *en, const struct err *why);
+/* Held: waits until nothing runs on the entry's worker, at most drain_timeout; then cuts when
+ * force, else ERR_BUSY. */
+MUST_CHECK bool change_drain(struct switcher *sw, struct entry *en, bool force,
+			     bool (*cancelled)(void *), void *arg, struct err *e);
+/* Cuts what runs on w. False: it does not end. */
+bool change_cut(struct switcher *sw, struct entry *en, struct worker *w);

@@ -146,8 +146,8 @@ static void say(const struct death *d, const char *meaning, const char *at, stru
 	bool memory = strcmp(meaning, "out of memory") == 0;
 	const char *device = strcmp(d->device, "none") == 0 ? "the CPU" : d->device;
 
-	(void)err_set(ret, ERR_WORKER, "%s%s%s (%s)%s%.*s", meaning, memory ? " on " : "",
-		      memory ? device : "", how, len > 0 ? ": " : "",
+	(void)err_set(ret, memory ? ERR_NO_SPACE : ERR_WORKER, "%s%s%s (%s)%s%.*s", meaning,
+		      memory ? " on " : "", memory ? device : "", how, len > 0 ? ": " : "",
 		      (int)(len < LINE_SHOWN ? len : LINE_SHOWN), line);
 }
 

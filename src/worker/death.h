@@ -14,5 +14,6 @@ struct death {
 	const char *device;
 };
 
-/* Sets *ret (ERR_WORKER): "out of memory on Vulkan0 (exit status 1): <the line that says so>". */
+/* Sets *ret (ERR_WORKER; ERR_NO_SPACE: out of memory): "out of memory on Vulkan0 (exit status 1):
+ * <the line that says so>". */
 void death_explain(const struct death *d, struct err *ret);

@@ -64,18 +64,20 @@ static bool explain(struct prover *p, struct err *e)
 	struct worker *w = p->worker;
 	struct timespec until = clock_after(2000);
 	struct err why = *e;
+	bool over;
 	int rc = p->by_caller || p->hung ? 1 : 0;
 
 	pthread_mutex_lock(&w->lock);
 	while (!w->over && rc == 0)
 		rc = pthread_cond_clockwait(&w->changed, &w->lock, CLOCK_MONOTONIC, &until);
-	if (w->over && !p->by_caller)
+	over = w->over;
+	if (over && !p->by_caller)
 		why = w->verdict;
 	pthread_mutex_unlock(&w->lock);
 	err_clear(e);
 	if (p->by_caller)
 		return err_set(e, ERR_CANCELLED, "cancelled while '%s' was tried", w->model_id);
-	if (!p->hung && why.kind != ERR_WORKER)
+	if (!p->hung && !over)
 		return err_set(e, ERR_WORKER, "it broke off at the first token: %s", why.msg);
 	if (!p->hung) {
 		*e = why;

@@ -61,8 +61,8 @@ void supervisor_set_quiet_ms(struct supervisor *sv, int64_t quiet_ms);
 /* Starts and waits until it answers /health, reports the device it was given, or has failed.
  * progress: 0 … 1 of the load, may be NULL. cancelled may be NULL. A start that makes no progress
  * (no load percentage, no CPU time, no output) for 120 s is killed. *ret holds a reference for the
- * caller. ERR_WORKER: why it ended, classified (out of memory, missing library, SIGILL, unknown
- * device, bad model …), with the end of its output. */
+ * caller. ERR_NO_SPACE: out of memory; ERR_WORKER: why it ended, classified (missing library,
+ * SIGILL, unknown device, bad model …), with the end of its output. */
 MUST_CHECK bool worker_start(struct supervisor *sv, const struct worker_spec *spec,
 			     void (*progress)(void *arg, double fraction),
 			     bool (*cancelled)(void *arg), void *arg, struct worker **ret,

@@ -49,47 +49,6 @@ def test_a_missing_toolkit_is_said_before_a_task_is_made(daemon, model):
     assert daemon.model("tiny.Q8_0")["gpu_backend"] == "cpu"
 
 
-def test_requests_wait_while_the_model_switches(daemon, model):
-    daemon.switch("tiny.Q8_0", "cpu", reload=True)
-    model.behave(load_seconds=0.5)
-    answer = daemon.post(SWITCH, {"gpu_backend": "vulkan"}, 202)
-    wait_until(lambda: daemon.model("tiny.Q8_0")["state"] == "switching", what="switching")
-    said = daemon.chat("tiny.Q8_0")
-    assert said.status_code == 200
-    assert "vulkan" in said.json()["choices"][0]["message"]["content"]
-    assert daemon.wait_task(answer["task_id"])["state"] == "succeeded"
-
-
-def test_running_answers_finish_before_the_worker_is_replaced(daemon, model):
-    model.behave(token_seconds=0.02)
-    daemon.switch("tiny.Q8_0", "cpu", reload=True)
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(daemon.chat, "tiny.Q8_0", max_tokens=40)
-        wait_until(lambda: daemon.model("tiny.Q8_0")["worker"]["requests"] == 1, what="the request")
-        model.behave()
-        daemon.switch("tiny.Q8_0", "vulkan")
-        said = running.result()
-    assert said.status_code == 200
-    assert "cpu" in said.json()["choices"][0]["message"]["content"]
-    assert said.json()["usage"]["completion_tokens"] == 40
-
-
-@pytest.mark.parametrize(
-    "fault", [{"crash_on_load": "SIGSEGV"}, {"crash_on_load": "SIGILL"}, {"oom": True}]
-)
-def test_when_the_new_worker_does_not_come_up_the_old_one_does(daemon, model, fault):
-    daemon.switch("tiny.Q8_0", "cpu", reload=True)
-    model.behave(when_backend="vulkan", **fault)
-    answer = daemon.post(SWITCH, {"gpu_backend": "vulkan"}, 202)
-    task = daemon.wait_task(answer["task_id"])
-    assert task["state"] == "failed"
-    assert task["error"]["type"] == "worker_failed"
-    assert "answers from cpu again" in task["error"]["message"]
-    model = daemon.model("tiny.Q8_0")
-    assert (model["state"], model["gpu_backend"]) == ("loaded", "cpu")
-    assert "cpu" in daemon.chat("tiny.Q8_0").json()["choices"][0]["message"]["content"]
-
-
 def test_ten_clients_switch_the_same_model_at_once(daemon, fake_model):
     daemon.add(fake_model("new.gguf").path)
     start = threading.Barrier(10)

@@ -25,7 +25,7 @@ def test_options_that_do_not_come_up_give_way_to_the_earlier_ones(daemon, model)
     model.behave(when_arg="4096", crash_on_load="exit 1")
     answer = daemon.http.post(f"{MODEL}/load", json={"n_ctx": 4096})
     assert answer.status_code >= 500
-    assert "answers from cpu again" in answer.json()["error"]["message"]
+    assert "still answers from cpu" in answer.json()["error"]["message"]
     after = daemon.model("tiny.Q8_0")
     assert after["state"] == "loaded"
     words = Path(f"/proc/{after['worker']['pid']}/cmdline").read_bytes().split(b"\0")

@@ -307,20 +307,22 @@ static void a_crash_while_loading_is_named(void **state)
 {
 	static const struct {
 		const char *json, *backend, *says;
+		enum err_kind kind; /* ERR_NONE: ERR_WORKER */
 	} cases[] = {
-		{"{\"crash_on_load\": \"SIGILL\"}", NULL, "built for another CPU"},
-		{"{\"crash_on_load\": \"SIGSEGV\"}", NULL, "it crashed"},
-		{"{\"crash_on_load\": \"exit 3\"}", NULL, "exit status 3"},
-		{"{\"oom\": true}", "vulkan", "out of memory on Vulkan0"},
-		{"{\"missing_library\": \"libvulkan.so.1\"}", "vulkan", "libvulkan.so.1"},
-		{"{\"list_devices\": false}", "vulkan", "the device is not there"},
-		{"{\"only_backend\": \"cpu\"}", "vulkan", "the model cannot be loaded"},
+		{"{\"crash_on_load\": \"SIGILL\"}", NULL, "built for another CPU", ERR_NONE},
+		{"{\"crash_on_load\": \"SIGSEGV\"}", NULL, "it crashed", ERR_NONE},
+		{"{\"crash_on_load\": \"exit 3\"}", NULL, "exit status 3", ERR_NONE},
+		{"{\"oom\": true}", "vulkan", "out of memory on Vulkan0", ERR_NO_SPACE},
+		{"{\"missing_library\": \"libvulkan.so.1\"}", "vulkan", "libvulkan.so.1", ERR_NONE},
+		{"{\"list_devices\": false}", "vulkan", "the device is not there", ERR_NONE},
+		{"{\"only_backend\": \"cpu\"}", "vulkan", "the model cannot be loaded", ERR_NONE},
 	};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		behave(f, cases[i].json);
-		start_fails(f, cases[i].backend, ERR_WORKER, cases[i].says);
+		start_fails(f, cases[i].backend, cases[i].kind ? cases[i].kind : ERR_WORKER,
+			    cases[i].says);
 	}
 	assert_int_equal(count_entries(test_path(f->dir, "run")), 0);
 	assert_int_equal(atomic_load(&f->crashes), 0); /* it was never running */

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A loaded model gets another worker: the steps, and how each is undone. */
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "switch/fit.h"
+#include "switch/switch_priv.h"
+
+#define MOVE_MS 2000 /* how long answers may take to stop; a token may be slow */
+
+/* When memory holds both, nobody waits; else the new one comes when the old one has gone.
+ *
+ *   beside:   start new ─► flip row ─► hold ─► move ─► open new ─► drain old ─► stop old
+ *   in turn:  hold ─► move ─► drain old ─► stop old ─► start new ─► flip row ─► open new
+ *
+ * A step that fails, or a cancel before the row is flipped, undoes those before it in reverse: the
+ * old worker goes on (beside), or is started again (in turn).
+ */
+struct replacement {
+	struct switcher *sw;
+	struct entry *en;
+	const struct db_model *m; /* its row as it was */
+	const char *backend, *environment;
+	bool force;
+	struct task *task;
+	char *loaded_as;            /* the old worker's, see change_key */
+	struct worker *old, *fresh; /* references; old: once it is out of the entry */
+	bool flipped;
+	struct route_moves moves;
+	int drained; /* ran on the old worker and could not move */
+};
+
+struct step {
+	bool (*run)(struct replacement *r, struct err *e);
+	void (*undo)(struct replacement *r, struct err *e); /* e is set; it may add to it */
+};
+
+/* --- steps and their undo ----------------------------------------------- */
+
+static bool start_new(struct replacement *r, struct err *e)
+{
+	task_title(r->task, "Starting on %s", r->backend);
+	return change_start(r->sw, r->m, r->environment, r->task, &r->fresh, e);
+}
+
+static void stop_new(struct replacement *r, struct err *e)
+{
+	(void)e;
+	worker_stop(r->fresh);
+	worker_unref(STEAL(r->fresh));
+}
+
+/* What makes the switch last: a daemon that dies from here on starts with the new environment. */
+static bool flip_row(struct replacement *r, struct err *e)
+{
+	bool same = strcmp(r->environment, r->m->environment) == 0;
+
+	r->flipped =
+		same || db_model_associate(r->sw->s.db, r->m->id, r->backend, r->environment, e);
+	return r->flipped;
+}
+
+static void flip_back(struct replacement *r, struct err *e)
+{
+	struct err second = {0};
+
+	r->flipped = false;
+	if (!db_model_associate(r->sw->s.db, r->m->id, r->m->backend, r->m->environment, &second))
+		(void)err_wrap(e, "and the association could not be put back (%.120s)", second.msg);
+}
+
+static bool hold(struct replacement *r, struct err *e)
+{
+	(void)e;
+	route_hold(r->en->route);
+	return true;
+}
+
+static void open_old(struct replacement *r, struct err *e)
+{
+	(void)e;
+	change_go_on(r->sw, r->en);
+}
+
+static bool move_answers(struct replacement *r, struct err *e)
+{
+	struct worker *w = r->en->worker;
+
+	(void)e;
+	r->moves = route_ask_move(r->en->route, w, MOVE_MS);
+	r->drained = atomic_load(&worker_traffic(w)->running);
+	return true;
+}
+
+static bool drain_old(struct replacement *r, struct err *e)
+{
+	task_title(r->task, "Finishing running requests");
+	return change_drain(r->sw, r->en, r->force, task_cancelled, r->task, e);
+}
+
+static bool stop_old(struct replacement *r, struct err *e)
+{
+	(void)e;
+	if (!r->old)
+		r->old = change_take_worker(r->sw, r->en);
+	worker_stop(r->old);
+	worker_unref(STEAL(r->old));
+	return true;
+}
+
+/* With the options that the old worker had: the row may have new ones. */
+static void start_old(struct replacement *r, struct err *e)
+{
+	struct db_model before = *r->m;
+	struct err second = {0};
+	struct worker *w = NULL;
+
+	before.options = (char *)change_key_options(r->loaded_as);
+	task_logf(r->task, "failed: %s", e->msg);
+	task_title(r->task, "Going back to %s", r->m->backend);
+	if (change_start(r->sw, &before, r->m->environment, NULL, &w, &second)) {
+		change_set_worker(r->sw, r->en, w, STEAL(r->loaded_as));
+		(void)err_wrap(e, "model '%s' answers from %s again", r->m->id, r->m->backend);
+		return;
+	}
+	change_give_up(r->sw, r->en, &second);
+	(void)err_wrap(e, "and going back to %s failed too (%.120s); the next request tries again",
+		       r->m->backend, second.msg);
+}
+
+static bool open_new(struct replacement *r, struct err *e)
+{
+	if (worker_state(r->fresh) != WORKER_RUNNING) {
+		CLEANUP(free) char *death = worker_death(r->fresh);
+
+		return err_set(e, ERR_WORKER, "'%s' on %s ended after its first token: %s",
+			       r->m->id, r->backend, death);
+	}
+	if (r->en->worker) /* beside */
+		r->old = change_take_worker(r->sw, r->en);
+	change_set_worker(r->sw, r->en, STEAL(r->fresh), change_key(r->m, r->environment));
+	change_go_on(r->sw, r->en);
+	return true;
+}
+
+/* The new one serves: there is no way back any more, and no hurry, unless someone wants the model
+ * changed again. */
+static bool finish_old(struct replacement *r, struct err *e)
+{
+	struct route *route = r->en->route;
+	int64_t patience = r->sw->s.drain_timeout_ms;
+
+	(void)e;
+	task_title(r->task, "Finishing answers on %s", r->m->backend);
+	while (!route_drain(route, r->old, patience, NULL, NULL))
+		if (r->force || task_cancelled(r->task))
+			return change_cut(r->sw, r->en, r->old) || true;
+	return true;
+}
+
+static const struct step beside[] = {
+	{start_new, stop_new}, {flip_row, flip_back}, {hold, open_old}, {move_answers, NULL},
+	{open_new, NULL},      {finish_old, NULL},    {stop_old, NULL},
+};
+
+static const struct step in_turn[] = {
+	{hold, open_old},      {move_answers, NULL},  {drain_old, NULL}, {stop_old, start_old},
+	{start_new, stop_new}, {flip_row, flip_back}, {open_new, NULL},
+};
+
+/* e tells why, and what became of the old worker. */
+static bool run_steps(struct replacement *r, const struct step *steps, int count, struct err *e)
+{
+	bool ok = true;
+	int i;
+
+	for (i = 0; i < count && ok; i++) {
+		if (!r->flipped && task_cancelled(r->task))
+			ok = err_set(e, ERR_CANCELLED, "the switch was cancelled");
+		else
+			ok = steps[i].run(r, e);
+	}
+	if (ok)
+		return true;
+	while (--i > 0)
+		if (steps[i - 1].undo)
+			steps[i - 1].undo(r, e);
+	return false;
+}
+
+static void report(const struct replacement *r, const char *way, const char *why)
+{
+	json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i}", "way", way, "why", why, "moved",
+			      r->moves.went_on, "asked_again", r->moves.asked_again, "drained",
+			      r->drained);
+	CLEANUP(free) char *text = json_dumps(o, JSON_COMPACT);
+
+	task_result(r->task, text);
+	json_decref(o);
+}
+
+bool change_replace(struct switcher *sw, struct entry *en, const struct db_model *m,
+		    const char *backend, const char *environment, bool force, struct task *t,
+		    struct err *e)
+{
+	CLEANUP(free)
+	char *loaded_as = mem_dup(en->loaded_as); /* only the slot's holder writes it */
+	struct replacement r = {.sw = sw,
+				.en = en,
+				.m = m,
+				.backend = backend,
+				.environment = environment,
+				.force = force,
+				.task = t,
+				.loaded_as = loaded_as};
+	struct fit fit = {0};
+	struct err tried = {0};
+
+	fit_check(&(struct fit_request){sw->s.envs, m, environment, en->worker}, &fit);
+	task_logf(t, "%s", fit.text);
+	entry_set_state(sw, en, MODEL_SWITCHING, NULL);
+	if (fit.fits && run_steps(&r, beside, ARRAY_LEN(beside), &tried)) {
+		report(&r, "beside", fit.text);
+		return true;
+	}
+	if (fit.fits && tried.kind != ERR_NO_SPACE) {
+		change_go_on(sw, en);
+		*e = tried;
+		return err_wrap(e, "model '%s' still answers from %s", m->id, m->backend);
+	}
+	if (fit.fits) /* the estimate was wrong */
+		task_logf(t, "failed: %s", tried.msg);
+	if (!run_steps(&r, in_turn, ARRAY_LEN(in_turn), e))
+		return false;
+	report(&r, "in turn", fit.fits ? tried.msg : fit.text);
+	return true;
+}
