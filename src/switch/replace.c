@@ -18,7 +18,8 @@
  *   in turn:  hold ─► move ─► drain old ─► stop old ─► start new ─► flip row ─► open new
  *
  * A step that fails, or a cancel before the row is flipped, undoes those before it in reverse: the
- * old worker goes on (beside), or is started again (in turn).
+ * old worker goes on (beside), or is started again (in turn). The old one is there to go back to
+ * until it has finished, in case the new one dies.
  */
 struct replacement {
 	struct switcher *sw;
@@ -28,7 +29,7 @@ struct replacement {
 	bool force;
 	struct task *task;
 	char *loaded_as;            /* the old worker's, see change_key */
-	struct worker *old, *fresh; /* references; old: once it is out of the entry */
+	struct worker *old, *fresh; /* references; NULL: not any more, not yet */
 	bool flipped;
 	struct route_moves moves;
 	int drained; /* ran on the old worker and could not move */
@@ -47,11 +48,17 @@ static bool start_new(struct replacement *r, struct err *e)
 	return change_start(r->sw, r->m, r->environment, r->task, &r->fresh, e);
 }
 
+/* Takes the reference. */
+static void stop(struct worker *w)
+{
+	worker_stop(w);
+	worker_unref(w);
+}
+
 static void stop_new(struct replacement *r, struct err *e)
 {
 	(void)e;
-	worker_stop(r->fresh);
-	worker_unref(STEAL(r->fresh));
+	stop(STEAL(r->fresh));
 }
 
 /* What makes the switch last: a daemon that dies from here on starts with the new environment. */
@@ -105,10 +112,9 @@ static bool drain_old(struct replacement *r, struct err *e)
 static bool stop_old(struct replacement *r, struct err *e)
 {
 	(void)e;
-	if (!r->old)
-		r->old = change_take_worker(r->sw, r->en);
-	worker_stop(r->old);
-	worker_unref(STEAL(r->old));
+	if (r->en->worker == r->old)
+		worker_unref(change_take_worker(r->sw, r->en));
+	stop(STEAL(r->old));
 	return true;
 }
 
@@ -123,7 +129,7 @@ static void start_old(struct replacement *r, struct err *e)
 	task_logf(r->task, "failed: %s", e->msg);
 	task_title(r->task, "Going back to %s", r->m->backend);
 	if (change_start(r->sw, &before, r->m->environment, NULL, &w, &second)) {
-		change_set_worker(r->sw, r->en, w, STEAL(r->loaded_as));
+		change_set_worker(r->sw, r->en, w, mem_dup(r->loaded_as));
 		(void)err_wrap(e, "model '%s' answers from %s again", r->m->id, r->m->backend);
 		return;
 	}
@@ -132,39 +138,58 @@ static void start_old(struct replacement *r, struct err *e)
 		       r->m->backend, second.msg);
 }
 
+static bool new_is_down(void *replacement)
+{
+	const struct replacement *r = replacement;
+
+	return worker_state(r->fresh) != WORKER_RUNNING;
+}
+
+static bool say_new_died(struct replacement *r, struct err *e)
+{
+	CLEANUP(free) char *death = worker_death(r->fresh);
+
+	return err_set(e, ERR_WORKER, "'%s' on %s ended: %s", r->m->id, r->backend, death);
+}
+
 static bool open_new(struct replacement *r, struct err *e)
 {
-	if (worker_state(r->fresh) != WORKER_RUNNING) {
-		CLEANUP(free) char *death = worker_death(r->fresh);
-
-		return err_set(e, ERR_WORKER, "'%s' on %s ended after its first token: %s",
-			       r->m->id, r->backend, death);
-	}
+	if (new_is_down(r))
+		return say_new_died(r, e);
 	if (r->en->worker) /* beside */
-		r->old = change_take_worker(r->sw, r->en);
-	change_set_worker(r->sw, r->en, STEAL(r->fresh), change_key(r->m, r->environment));
+		worker_unref(change_take_worker(r->sw, r->en));
+	change_set_worker(r->sw, r->en, worker_ref(r->fresh), change_key(r->m, r->environment));
 	change_go_on(r->sw, r->en);
 	return true;
 }
 
-/* The new one serves: there is no way back any more, and no hurry, unless someone wants the model
- * changed again. */
+static void take_new_out(struct replacement *r, struct err *e)
+{
+	(void)e;
+	worker_unref(change_take_worker(r->sw, r->en));
+	change_set_worker(r->sw, r->en, worker_ref(r->old), mem_dup(r->loaded_as));
+}
+
+/* The new one serves: no hurry, unless someone wants the model changed again. */
 static bool finish_old(struct replacement *r, struct err *e)
 {
-	struct route *route = r->en->route;
 	int64_t patience = r->sw->s.drain_timeout_ms;
 
-	(void)e;
 	task_title(r->task, "Finishing answers on %s", r->m->backend);
-	while (!route_drain(route, r->old, patience, NULL, NULL))
-		if (r->force || task_cancelled(r->task))
-			return change_cut(r->sw, r->en, r->old) || true;
+	while (!route_drain(r->en->route, r->old, patience, new_is_down, r)) {
+		if (new_is_down(r))
+			return say_new_died(r, e);
+		if (r->force || task_cancelled(r->task)) {
+			(void)change_cut(r->sw, r->en, r->old);
+			return true;
+		}
+	}
 	return true;
 }
 
 static const struct step beside[] = {
-	{start_new, stop_new}, {flip_row, flip_back}, {hold, open_old}, {move_answers, NULL},
-	{open_new, NULL},      {finish_old, NULL},    {stop_old, NULL},
+	{start_new, stop_new},    {flip_row, flip_back}, {hold, open_old}, {move_answers, NULL},
+	{open_new, take_new_out}, {finish_old, NULL},    {stop_old, NULL},
 };
 
 static const struct step in_turn[] = {
@@ -203,12 +228,18 @@ static void report(const struct replacement *r, const char *way, const char *why
 	json_decref(o);
 }
 
+static void replacement_done_p(struct replacement *r)
+{
+	worker_unref(r->old);
+	worker_unref(r->fresh);
+	free(r->loaded_as);
+}
+
 bool change_replace(struct switcher *sw, struct entry *en, const struct db_model *m,
 		    const char *backend, const char *environment, bool force, struct task *t,
 		    struct err *e)
 {
-	CLEANUP(free)
-	char *loaded_as = mem_dup(en->loaded_as); /* only the slot's holder writes it */
+	CLEANUP(replacement_done)
 	struct replacement r = {.sw = sw,
 				.en = en,
 				.m = m,
@@ -216,7 +247,9 @@ bool change_replace(struct switcher *sw, struct entry *en, const struct db_model
 				.environment = environment,
 				.force = force,
 				.task = t,
-				.loaded_as = loaded_as};
+				/* only the slot's holder writes them */
+				.loaded_as = mem_dup(en->loaded_as),
+				.old = worker_ref(en->worker)};
 	struct fit fit = {0};
 	struct err tried = {0};
 

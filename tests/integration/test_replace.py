@@ -79,6 +79,28 @@ def test_an_answer_ends_where_it_began_while_the_new_one_serves(daemon, model):
     wait_until(lambda: not Path(f"/proc/{old}").exists(), what="the old worker's end")
 
 
+def test_the_old_one_is_gone_back_to_until_it_has_finished(daemon, model):
+    model.behave(token_seconds=0.02)
+    daemon.post(f"/llm/api/models/{MODEL}/load", {"migrate": False}, 200)
+    old = daemon.model(MODEL)["worker"]["pid"]
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(daemon.chat, MODEL, max_tokens=200)
+        wait_until(lambda: daemon.model(MODEL)["worker"]["requests"] == 1, what="the request")
+        task = begin(daemon, "vulkan")
+        wait_until(lambda: daemon.model(MODEL)["worker"]["backend"] == "vulkan", what="the flip")
+        os.kill(daemon.model(MODEL)["worker"]["pid"], signal.SIGKILL)
+        ended = daemon.wait_task(task)
+        assert not running.done()
+        assert (ended["state"], ended["error"]["type"]) == ("failed", "worker_failed")
+        assert "still answers from cpu" in ended["error"]["message"]
+        after = daemon.model(MODEL)
+        assert (after["state"], after["gpu_backend"]) == ("loaded", "cpu")
+        assert after["worker"]["pid"] == old
+        assert "cpu" in text(daemon.chat(MODEL))
+        said = running.result()
+    assert said.json()["usage"]["completion_tokens"] == 200
+
+
 @in_turn
 def test_requests_wait_where_only_one_worker_fits(daemon, model):
     daemon.switch(MODEL, "cpu", reload=True)

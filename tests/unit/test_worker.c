@@ -307,22 +307,22 @@ static void a_crash_while_loading_is_named(void **state)
 {
 	static const struct {
 		const char *json, *backend, *says;
-		enum err_kind kind; /* ERR_NONE: ERR_WORKER */
+		enum err_kind kind;
 	} cases[] = {
-		{"{\"crash_on_load\": \"SIGILL\"}", NULL, "built for another CPU", ERR_NONE},
-		{"{\"crash_on_load\": \"SIGSEGV\"}", NULL, "it crashed", ERR_NONE},
-		{"{\"crash_on_load\": \"exit 3\"}", NULL, "exit status 3", ERR_NONE},
+		{"{\"crash_on_load\": \"SIGILL\"}", NULL, "built for another CPU", ERR_WORKER},
+		{"{\"crash_on_load\": \"SIGSEGV\"}", NULL, "it crashed", ERR_WORKER},
+		{"{\"crash_on_load\": \"exit 3\"}", NULL, "exit status 3", ERR_WORKER},
 		{"{\"oom\": true}", "vulkan", "out of memory on Vulkan0", ERR_NO_SPACE},
-		{"{\"missing_library\": \"libvulkan.so.1\"}", "vulkan", "libvulkan.so.1", ERR_NONE},
-		{"{\"list_devices\": false}", "vulkan", "the device is not there", ERR_NONE},
-		{"{\"only_backend\": \"cpu\"}", "vulkan", "the model cannot be loaded", ERR_NONE},
+		{"{\"missing_library\": \"libvulkan.so.1\"}", "vulkan", "libvulkan.so.1",
+		 ERR_WORKER},
+		{"{\"list_devices\": false}", "vulkan", "the device is not there", ERR_WORKER},
+		{"{\"only_backend\": \"cpu\"}", "vulkan", "the model cannot be loaded", ERR_WORKER},
 	};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		behave(f, cases[i].json);
-		start_fails(f, cases[i].backend, cases[i].kind ? cases[i].kind : ERR_WORKER,
-			    cases[i].says);
+		start_fails(f, cases[i].backend, cases[i].kind, cases[i].says);
 	}
 	assert_int_equal(count_entries(test_path(f->dir, "run")), 0);
 	assert_int_equal(atomic_load(&f->crashes), 0); /* it was never running */
