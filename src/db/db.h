@@ -105,10 +105,10 @@ MUST_CHECK bool db_task_get(struct db *db, const char *id, struct db_task *ret, 
 MUST_CHECK bool db_task_list(struct db *db, const char *state, const char *model, int limit,
 			     struct db_task **ret_list, size_t *ret_count, struct err *e);
 void db_tasks_free(struct db_task *list, size_t count);
-/* After a crash: every queued or running task becomes failed with this error. Gives their number.
- */
-MUST_CHECK bool db_task_fail_unfinished(struct db *db, const char *type, const char *message,
-					const char *hint, int *ret_count, struct err *e);
+/* After a crash. A switch that got as far as its model's row has succeeded; every other queued or
+ * running task becomes failed with this error. Gives the number of those. */
+MUST_CHECK bool db_task_end_unfinished(struct db *db, const char *type, const char *message,
+				       const char *hint, int *ret_count, struct err *e);
 /* Keeps the newest `keep` finished tasks. */
 MUST_CHECK bool db_task_prune(struct db *db, int keep, struct err *e);
 

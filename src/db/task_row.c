@@ -73,10 +73,26 @@ bool db_task_list(struct db *db, const char *state, const char *model, int limit
 	return record_rows(&q, &tasks, (void **)ret_list, ret_count, e);
 }
 
-bool db_task_fail_unfinished(struct db *db, const char *type, const char *message, const char *hint,
-			     int *ret_count, struct err *e)
+/* What lasts of a switch is the association, once its environment works. */
+static bool end_switches(struct db *db, struct err *e)
 {
-	DB_LOCK(db);
+	CLEANUP(query_end) struct query q = {0};
+
+	if (!query(db,
+		   "UPDATE tasks SET state='succeeded', step='Done', percent=100, finished=?"
+		   " WHERE state='running' AND kind='switch' AND EXISTS"
+		   " (SELECT 1 FROM models m JOIN environments n ON n.name=m.environment"
+		   " WHERE m.id=tasks.model AND n.name=tasks.environment"
+		   " AND n.state IN ('built','ready'))",
+		   "ending interrupted switches", &q, e))
+		return false;
+	query_int(&q, clock_wall_ms());
+	return query_run(&q, e);
+}
+
+static bool fail_others(struct db *db, const char *type, const char *message, const char *hint,
+			int *ret_count, struct err *e)
+{
 	CLEANUP(query_end) struct query q = {0};
 
 	if (!query(db,
@@ -92,6 +108,14 @@ bool db_task_fail_unfinished(struct db *db, const char *type, const char *messag
 		return false;
 	*ret_count = query_changes(&q);
 	return true;
+}
+
+bool db_task_end_unfinished(struct db *db, const char *type, const char *message, const char *hint,
+			    int *ret_count, struct err *e)
+{
+	DB_LOCK(db);
+
+	return end_switches(db, e) && fail_others(db, type, message, hint, ret_count, e);
 }
 
 bool db_task_prune(struct db *db, int keep, struct err *e)

@@ -42,9 +42,9 @@ static bool recover(struct tasks *ts, struct err *e)
 	size_t count = 0;
 	int failed = 0;
 
-	if (!db_task_fail_unfinished(ts->db, "interrupted",
-				     "the daemon stopped while the task was not finished",
-				     "start it again", &failed, e) ||
+	if (!db_task_end_unfinished(ts->db, "interrupted",
+				    "the daemon stopped while the task was not finished",
+				    "start it again", &failed, e) ||
 	    !db_task_prune(ts->db, KEEP, e) ||
 	    !db_task_list(ts->db, NULL, NULL, 1, &newest, &count, e))
 		return false;

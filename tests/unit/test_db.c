@@ -269,8 +269,8 @@ static void unfinished_tasks_fail_after_a_crash(void **state)
 	put_task(f, "1", NULL, "queued");
 	put_task(f, "2", NULL, "running");
 	put_task(f, "3", NULL, "succeeded");
-	MUST(db_task_fail_unfinished(f->db, "interrupted", "the daemon stopped", "again", &count,
-				     &f->must));
+	MUST(db_task_end_unfinished(f->db, "interrupted", "the daemon stopped", "again", &count,
+				    &f->must));
 	assert_int_equal(count, 2);
 	assert_tasks(f, "failed", NULL, 0, "2 1");
 	MUST(db_task_get(f->db, "2", &t, &f->must));
@@ -279,6 +279,33 @@ static void unfinished_tasks_fail_after_a_crash(void **state)
 	assert_string_equal(t.error_hint, "again");
 	assert_true(t.finished > 0 && t.percent > 12.4 && t.percent < 12.6);
 	db_task_done(&t);
+}
+
+static void an_interrupted_switch_has_succeeded_once_its_model_moved(void **state)
+{
+	struct fix *f = *state;
+	struct db_task to = {.kind = S("switch"), .model = S("a"), .state = S("running")};
+	int count = -1;
+
+	put_env(f, "llm_a_cpu");
+	put_env(f, "llm_a_vulkan");
+	insert_model(f, "a");
+	MUST(db_model_associate(f->db, "a", "vulkan", "llm_a_vulkan", &f->must));
+	to.id = S("1");
+	to.environment = S("llm_a_vulkan");
+	MUST(db_task_put(f->db, &to, &f->must));
+	to.id = S("2");
+	to.environment = S("llm_a_cpu");
+	MUST(db_task_put(f->db, &to, &f->must));
+	to.id = S("3");
+	to.environment = S("llm_a_vulkan");
+	to.kind = S("load");
+	MUST(db_task_put(f->db, &to, &f->must));
+	MUST(db_task_end_unfinished(f->db, "interrupted", "the daemon stopped", "again", &count,
+				    &f->must));
+	assert_int_equal(count, 2);
+	assert_tasks(f, "succeeded", NULL, 0, "1");
+	assert_tasks(f, "failed", NULL, 0, "3 2");
 }
 
 static void only_old_finished_tasks_are_forgotten(void **state)
@@ -424,6 +451,7 @@ int main(void)
 		TEST(an_environment_in_use_stays),
 		TEST(tasks_are_listed_newest_first),
 		TEST(unfinished_tasks_fail_after_a_crash),
+		TEST(an_interrupted_switch_has_succeeded_once_its_model_moved),
 		TEST(only_old_finished_tasks_are_forgotten),
 		TEST(events_grow_and_are_read_on),
 		TEST(a_file_that_is_no_database_of_ours_is_refused),
