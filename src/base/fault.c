@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 /* One fault at a time; visits are counted from when $FAULT got its value. */
 static struct {
 	pthread_mutex_t lock;
@@ -56,6 +58,7 @@ bool fault_hit(const char *name)
 		wanted = strtol(spec + len + 1, &end, 10);
 	if (visit(spec) != wanted)
 		return false;
+	log_info("fault hit point=%s", spec);
 	if (end != NULL && strcmp(end, ":crash") == 0)
 		(void)raise(SIGKILL);
 	errno = end != NULL && strcmp(end, ":full") == 0 ? ENOSPC : EIO;

@@ -117,7 +117,7 @@ static bool write_new(const char *path, const void *data, size_t len, mode_t mod
 		return false;
 	if (fchmod(fd, mode) < 0) /* the umask's share, and a leftover's mode */
 		return err_sys(e, errno, "set the mode of '%s'", path);
-	if (fsync(fd) < 0)
+	if (FAULT("fs.sync") || fsync(fd) < 0)
 		return err_sys(e, errno, "flush '%s'", path);
 	return true;
 }
@@ -137,7 +137,7 @@ static bool sync_folder_of(const char *path, struct err *e)
 	CLEANUP(free) char *folder = fs_dirname(path);
 	CLEANUP(close) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0 || fsync(fd) < 0)
+	if (fd < 0 || FAULT("fs.sync") || fsync(fd) < 0)
 		return err_sys(e, errno, "flush folder '%s'", folder);
 	return true;
 }
@@ -166,7 +166,7 @@ bool fs_sync_tree(const char *path, struct err *e)
 {
 	CLEANUP(close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-	if (fd < 0 || syncfs(fd) < 0)
+	if (fd < 0 || FAULT("fs.sync") || syncfs(fd) < 0)
 		return err_sys(e, errno, "flush '%s'", path);
 	return true;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "base/transfer.h"
 
@@ -42,6 +43,8 @@ static size_t take(char *data, size_t size, size_t count, void *arg)
 	struct exchange *x = arg;
 	size_t len = size * count;
 
+	if (FAULT("http.read"))
+		return 0;
 	if (x->req->on_data != NULL) {
 		x->ret->status = status_of(x);
 		x->enough = !x->req->on_data(x->req->arg, data, len);

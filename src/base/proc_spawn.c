@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/fault.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/proc.h"
@@ -201,7 +202,7 @@ static bool fork_and_exec(struct plan *plan, struct proc *ret_proc, struct err *
 	CLEANUP(close) int from_child = ends[0];
 	plan->fds[3] = ends[1];
 	plan->parent = getpid();
-	pid_t pid = fork_quietly(plan, &errnum);
+	pid_t pid = FAULT("proc.spawn") ? -1 : fork_quietly(plan, &errnum);
 	(void)close(ends[1]);
 	if (pid < 0)
 		return err_sys(e, errnum, "start '%s': fork", plan->path);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "gateway/lane_priv.h"
 #include "gateway/openai.h"
@@ -413,7 +414,8 @@ void lane_answer(struct lane *l, struct client *c, bool all)
 		if (c->state == CLIENT_PASSING)
 			compact(up);
 		room = UP_SIZE - up->len;
-		n = recv(up->s.fd, up->buffer + up->len, room, MSG_DONTWAIT);
+		n = FAULT("http.recv") ? -1
+				       : recv(up->s.fd, up->buffer + up->len, room, MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
