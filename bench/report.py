@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -13,10 +14,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
+import crowd  # noqa: E402
+import fault_points  # noqa: E402
 import gguf_file  # noqa: E402
+import kills  # noqa: E402
+import soak  # noqa: E402
 from daemon import FAKES, Daemon  # noqa: E402
 
-__all__ = ["Daemon", "gguf_file"]
+__all__ = ["Daemon", "crowd", "fault_points", "gguf_file", "kills", "soak"]
 
 
 def arguments(what: str, **options) -> argparse.Namespace:
@@ -46,6 +51,40 @@ def fake_daemon(**settings):
             yield daemon
         finally:
             daemon.stop()
+
+
+def prepare(folder: Path) -> Daemon:
+    """A stopped daemon that has built for cpu and vulkan."""
+    folder.mkdir()
+    env = {"PATH": f"{FAKES}:{os.environ['PATH']}"}
+    daemon = Daemon(binary(), folder, env, engine_source=FAKES / "engine-source").start()
+    daemon.add(model_file(folder))
+    for backend in ("vulkan", "cpu"):
+        daemon.switch("m", backend)
+    daemon.call("DELETE", "/llm/api/models/m", status=200)
+    assert daemon.stop() == 0
+    return daemon
+
+
+def copy_of(ready: Daemon, folder: Path) -> Daemon:
+    """With the same builds and no model."""
+    shutil.copytree(ready.state, folder / "state", symlinks=True)
+    return Daemon(ready.binary, folder, ready.env, engine_source=ready.settings["engine_source"])
+
+
+def model_file(folder: Path) -> Path:
+    return gguf_file.tiny_llama(folder / "m.gguf", layers=1)
+
+
+@contextmanager
+def ready_daemon(**settings):
+    """A running daemon with a model "m" that is ready for cpu and vulkan, on cpu."""
+    with fake_daemon(**settings) as daemon:
+        daemon.start()
+        daemon.add(model_file(daemon.folder))
+        for backend in ("vulkan", "cpu"):
+            daemon.switch("m", backend)
+        yield daemon
 
 
 def percentile(values: list[float], percent: float) -> float:
