@@ -30,9 +30,15 @@ struct proc_spec {
 	int death_signal;       /* PR_SET_PDEATHSIG, 0: none */
 	int oom_score_adj;      /* 0: inherited */
 	bool idle;              /* SCHED_IDLE and idle I/O */
+	bool guarded;
+	int lifeline; /* guarded: the reading end of a pipe */
 };
 
-/* ERR_NOT_FOUND: no such program; ERR_SYSTEM: it or its cwd could not be used. */
+/* Guarded: the process is a guard and the program its child, in its session; the guard ends as the
+ * program did, once none of the program's descendants lives, whatever session it is in. It kills
+ * them when they outlive the program by a second, and all of them when the lifeline's writing end
+ * is closed, by us or by our death.
+ * ERR_NOT_FOUND: no such program; ERR_SYSTEM: it or its cwd could not be used. */
 MUST_CHECK bool proc_spawn(const struct proc_spec *spec, struct proc *ret_proc, struct err *e);
 /* Waits at most timeout_ms (−1: for ever). True: it has ended, *ret_status as from waitpid, proc
  * emptied. */
@@ -55,8 +61,8 @@ const char *proc_status_text(int status, char *buf, size_t size);
 struct strv;
 void proc_clean_env(struct strv *ret_env);
 
-/* Runs a program to its end, its stdout and stderr line by line to on_line. What it leaves behind
- * may write for a second more, then it is killed. */
+/* Runs a program under a guard to its end, its stdout and stderr line by line to on_line. What it
+ * leaves behind may write for a second more, then it is killed. */
 struct proc_run {
 	const char *const *argv;
 	const char *const *env; /* as proc_spec */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What /proc says about processes, and what a wait status means. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,7 +47,7 @@ static const char *word_at(const char *text, int place)
 bool proc_stat(pid_t pid, struct proc_stat *ret)
 {
 	char text[1024];
-	const char *rest, *session, *start;
+	const char *rest, *parent, *session, *start;
 
 	if (pid <= 0 || !read_proc(pid, "stat", text, sizeof(text)))
 		return false;
@@ -55,31 +55,46 @@ bool proc_stat(pid_t pid, struct proc_stat *ret)
 	if (!rest || rest[1] == '\0')
 		return false;
 	rest += 2; /* field 3 */
+	parent = word_at(rest, 4 - 2);
 	session = word_at(rest, 6 - 2);
 	start = word_at(rest, 22 - 2);
-	if (!session || !start)
+	if (!parent || !session || !start)
 		return false;
 	ret->state = rest[0];
+	ret->parent = (pid_t)strtol(parent, NULL, 10);
 	ret->session = (pid_t)strtol(session, NULL, 10);
 	ret->start_time = strtoull(start, NULL, 10);
 	return true;
 }
 
+/* What getdents64 writes; libc's readdir() allocates. */
+struct entry {
+	uint64_t ino;
+	int64_t off;
+	unsigned short len;
+	unsigned char type;
+	char name[];
+};
+
 void proc_each(void (*fn)(void *arg, pid_t pid), void *arg)
 {
-	DIR *dir = opendir("/proc");
-	struct dirent *entry;
+	CLEANUP(close) int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_Alignas(struct entry) char list[8192];
+	long n;
 
-	if (!dir)
-		return;
-	while ((entry = readdir(dir)) != NULL) {
-		char *end = NULL;
-		long pid = strtol(entry->d_name, &end, 10);
+	while (fd >= 0 && (n = syscall(SYS_getdents64, fd, list, sizeof(list))) > 0) {
+		const struct entry *entry;
 
-		if (pid > 0 && *end == '\0')
-			fn(arg, (pid_t)pid);
+		for (long at = 0; at < n; at += entry->len) {
+			char *end = NULL;
+			long pid;
+
+			entry = (const struct entry *)(list + at);
+			pid = strtol(entry->name, &end, 10);
+			if (pid > 0 && *end == '\0')
+				fn(arg, (pid_t)pid);
+		}
 	}
-	(void)closedir(dir);
 }
 
 uint64_t proc_start_time(pid_t pid)

@@ -17,6 +17,7 @@
 enum {
 	ASK_MS = 100,           /* between two questions whether it is cancelled */
 	GRACE_MS = 1000,        /* from SIGTERM to SIGKILL */
+	DEATH_MS = 5000,        /* from SIGKILL until we go on without: stuck in a driver */
 	LINGER_MS = 1000,       /* for the output of what the program left behind */
 	LINE_MAX_BYTES = 65536, /* a longer line comes in pieces */
 };
@@ -24,7 +25,8 @@ enum {
 struct run {
 	const struct proc_run *spec;
 	struct proc proc;
-	int out; /* −1: closed by all who could write */
+	int lifeline; /* the guard kills all when it is closed */
+	int out;      /* −1: closed by all who could write */
 	struct buf line;
 	bool after_return; /* the last byte was '\r': a '\n' now ends no second line */
 	size_t tail_len;
@@ -84,7 +86,7 @@ static void take_byte(struct run *r, char c)
 
 static void close_out(struct run *r)
 {
-	(void)close(r->out);
+	close_p(&r->out);
 	r->out = -1;
 	if (r->line.len > 0)
 		end_line(r);
@@ -157,13 +159,17 @@ static bool follow(struct run *r, struct err *e)
 
 static bool start(struct run *r, struct err *e)
 {
-	int ends[2];
+	int ends[2], life[2];
 	bool ok;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "start '%s': pipe", r->spec->argv[0]);
 	CLEANUP(close) int in = ends[1];
 	r->out = ends[0];
+	if (pipe2(life, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "start '%s': pipe", r->spec->argv[0]);
+	CLEANUP(close) int guards = life[0];
+	r->lifeline = life[1];
 	(void)fcntl(r->out, F_SETFL, O_NONBLOCK); /* our end alone */
 	const struct proc_spec spec = {
 		.argv = r->spec->argv,
@@ -174,29 +180,50 @@ static bool start(struct run *r, struct err *e)
 		.err = in,
 		.death_signal = SIGTERM, /* what ninja passes on to its compilers */
 		.idle = r->spec->idle,
+		.guarded = true,
+		.lifeline = guards,
 	};
 	ok = proc_spawn(&spec, &r->proc, e);
-	if (!ok)
-		(void)close(r->out);
 	r->heard_ms = clock_ms();
 	return ok;
 }
 
+static void wait_for_end(const struct run *r, int timeout_ms)
+{
+	struct pollfd end = {.fd = r->proc.pidfd, .events = POLLIN};
+
+	(void)poll(&end, 1, timeout_ms);
+}
+
+/* Asks who is in the session to end, then has the guard kill all descendants. */
+static int stop(struct run *r)
+{
+	if (!r->ended_ms) {
+		proc_signal(&r->proc, SIGTERM);
+		wait_for_end(r, GRACE_MS);
+	}
+	(void)close(r->lifeline);
+	r->lifeline = -1;
+	wait_for_end(r, DEATH_MS);
+	return proc_stop(&r->proc, 0);
+}
+
 bool proc_run(const struct proc_run *spec, int *ret_status, struct err *e)
 {
-	struct run r = {.spec = spec};
+	struct run r = {.spec = spec, .lifeline = -1, .out = -1};
 	bool ok;
 
 	if (spec->tail && spec->tail_size > 0)
 		spec->tail[0] = '\0';
 	if (is_cancelled(spec))
 		return cancel(spec, e);
-	if (!start(&r, e))
-		return false;
-	ok = follow(&r, e);
-	*ret_status = proc_stop(&r.proc, GRACE_MS);
-	if (r.out >= 0)
-		close_out(&r);
+	ok = start(&r, e);
+	if (ok) {
+		ok = follow(&r, e);
+		*ret_status = stop(&r);
+	}
+	close_out(&r);
+	close_p(&r.lifeline);
 	buf_done(&r.line);
 	return ok;
 }

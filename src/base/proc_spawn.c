@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -25,8 +26,9 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "base/proc_priv.h"
 
-enum step { STEP_FDS, STEP_CWD, STEP_EXEC };
+enum step { STEP_FDS, STEP_GUARD, STEP_CWD, STEP_EXEC };
 
 /* What the child writes when it did not get to be the program. */
 struct report {
@@ -39,7 +41,7 @@ struct plan {
 	const struct proc_spec *spec;
 	const char *path;
 	const char *const *env;
-	int fds[4]; /* for 0, 1, 2, and the pipe for the report */
+	int fds[5]; /* for 0, 1, 2, the pipe for the report, and the lifeline (may be −1) */
 	pid_t parent;
 	char oom_score_adj[16];
 };
@@ -62,22 +64,46 @@ static void keep_no_other_fds(void)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-/* The sources may be 0 to 2 themselves: first all out of the way, then into place. */
-static int place_fds(const struct plan *plan)
+void fds_close(unsigned int first)
 {
-	int up[4];
+	if (syscall(SYS_close_range, first, UINT_MAX, 0U) == 0)
+		return;
+	for (int fd = (int)first; fd < 4096; fd++)
+		(void)close(fd);
+}
 
-	for (int i = 3; i >= 0; i--) {
+/* The sources may be 0 to 2 themselves: first all out of the way, then into place. */
+static int place_fds(const struct plan *plan, int *ret_lifeline)
+{
+	int up[5];
+
+	for (int i = 4; i >= 0; i--) {
 		up[i] = fcntl(plan->fds[i], F_DUPFD_CLOEXEC, 3);
-		if (up[i] < 0)
-			give_up(i == 3 ? plan->fds[3] : up[3], STEP_FDS);
+		if (up[i] < 0 && plan->fds[i] >= 0)
+			give_up(i >= 3 ? plan->fds[3] : up[3], STEP_FDS);
 	}
 	for (int i = 0; i < 3; i++) {
 		if (dup2(up[i], i) < 0)
 			give_up(up[3], STEP_FDS);
 	}
 	keep_no_other_fds();
+	*ret_lifeline = up[4];
 	return up[3];
+}
+
+/* Splits in two: who returns will be the program, the other is its guard, and its parent. */
+static pid_t get_guard(int lifeline, int report)
+{
+	pid_t guard = getpid();
+	pid_t program;
+
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	program = fork();
+	if (program < 0)
+		give_up(report, STEP_GUARD);
+	if (program > 0)
+		guard_run(program, lifeline);
+	return guard;
 }
 
 static void reset_signals(void)
@@ -91,10 +117,27 @@ static void reset_signals(void)
 	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Where each session has a share of its own (autogroup), a policy counts only within it, and an
+ * idle session would get as much as a worker's. Anyone may lower it, ten times a second. */
+static void lower_session(void)
+{
+	const struct timespec pause = {.tv_nsec = 50000000};
+	int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+
+	for (int i = 0; fd >= 0 && i < 3; i++) {
+		if (write(fd, "19", 2) >= 0 || errno != EAGAIN)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 static void take_a_back_seat(void)
 {
 	const struct sched_param param = {0};
 
+	lower_session();
 	(void)syscall(SYS_sched_setscheduler, 0, SCHED_IDLE, &param);
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		      IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
@@ -113,12 +156,16 @@ static void set_oom_score(const char *text)
 static _Noreturn void be_child(const struct plan *plan)
 {
 	const struct proc_spec *spec = plan->spec;
-	int report = place_fds(plan);
+	pid_t parent = plan->parent;
+	int lifeline = -1;
+	int report = place_fds(plan, &lifeline);
 
 	(void)setsid();
+	if (lifeline >= 0)
+		parent = get_guard(lifeline, report);
 	if (spec->death_signal) {
 		(void)prctl(PR_SET_PDEATHSIG, spec->death_signal);
-		if (getppid() != plan->parent) /* died before the line above */
+		if (getppid() != parent) /* died before the line above */
 			_exit(127);
 	}
 	if (spec->oom_score_adj)
@@ -163,6 +210,8 @@ static bool explain(const struct plan *plan, const struct report *r, struct err 
 {
 	if (r->step == STEP_FDS)
 		return err_sys(e, r->errnum, "start '%s': file descriptors", plan->path);
+	if (r->step == STEP_GUARD)
+		return err_sys(e, r->errnum, "start '%s': fork", plan->path);
 	if (r->step == STEP_CWD)
 		return err_sys(e, r->errnum, "start '%s': enter '%s'", plan->path, plan->spec->cwd);
 	if (r->errnum == ENOENT && access(plan->path, F_OK) == 0) {
@@ -235,6 +284,7 @@ bool proc_spawn(const struct proc_spec *spec, struct proc *ret_proc, struct err 
 	plan.fds[0] = spec->in < 0 ? null : spec->in;
 	plan.fds[1] = spec->out < 0 ? null : spec->out;
 	plan.fds[2] = spec->err < 0 ? null : spec->err;
+	plan.fds[4] = spec->guarded ? spec->lifeline : -1;
 	(void)snprintf(plan.oom_score_adj, sizeof(plan.oom_score_adj), "%d", spec->oom_score_adj);
 	return fork_and_exec(&plan, ret_proc, e);
 }

@@ -244,6 +244,12 @@ static void a_child_is_idle_and_first_to_go(void **state)
 	char *text = test_read(path, NULL);
 	assert_string_equal(text, "345\n");
 	free(text);
+	(void)snprintf(path, sizeof(path), "/proc/%d/autogroup", (int)p.pid);
+	if (access(path, F_OK) == 0) {
+		text = test_read(path, NULL);
+		assert_non_null(strstr(text, " nice 19\n"));
+		free(text);
+	}
 	assert_true(proc_memory_bytes(p.pid) > 0);
 	proc_stop(&p, 1000);
 	assert_int_equal(p.pid, 0);
@@ -313,6 +319,101 @@ static void what_a_program_leaves_behind_does_not_hold_us(void **state)
 	assert_int_equal(WEXITSTATUS(status), 7);
 	assert_all_dead(&seen, 1);
 	buf_done(&seen.text);
+}
+
+/* One in the program's session, one in a group and one in a session of its own. Each says its pid.
+ */
+static const char *const family[] = {
+	"bash", "-c",
+	"trap '' TERM; echo $$\n"
+	"set -m; sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' &\n"
+	"setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' &\n"
+	"wait; wait; wait\n",
+	NULL};
+
+static void cancel_reaches_who_left_the_session(void **state)
+{
+	struct seen seen = {.cancel_after = 3};
+	struct err e = {0};
+	int status = -1;
+	int64_t begin = clock_ms();
+
+	assert_false(run(family, &seen, &status, &e));
+	assert_int_equal(e.kind, ERR_CANCELLED);
+	assert_true(clock_ms() - begin < 2000);
+	assert_all_dead(&seen, 3);
+	buf_done(&seen.text);
+}
+
+static void tell_pid(void *arg, const char *line)
+{
+	pid_t pid = (pid_t)strtol(line, NULL, 10);
+
+	(void)!write(*(int *)arg, &pid, sizeof(pid));
+}
+
+static bool any_alive(const pid_t *pids, int count)
+{
+	for (int i = 0; i < count; i++) {
+		if (proc_alive(pids[i], proc_start_time(pids[i])))
+			return true;
+	}
+	return false;
+}
+
+static void nobody_outlives_us_by_a_second(void **state)
+{
+	const struct timespec pause = {.tv_nsec = 5000000};
+	pid_t pids[3] = {0};
+	int pipe_ends[2];
+	int64_t killed;
+	pid_t us;
+
+	assert_int_equal(pipe2(pipe_ends, O_CLOEXEC), 0);
+	us = fork();
+	if (us == 0) {
+		const struct proc_run spec = {
+			.argv = family, .on_line = tell_pid, .arg = &pipe_ends[1]};
+		int status = 0;
+
+		_exit(proc_run(&spec, &status, NULL));
+	}
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(read(pipe_ends[0], &pids[i], sizeof(pids[i])), sizeof(pids[i]));
+	assert_true(any_alive(&pids[2], 1));
+	(void)kill(us, SIGKILL);
+	killed = clock_ms();
+	while (any_alive(pids, 3) && clock_ms() - killed < 1000)
+		(void)nanosleep(&pause, NULL);
+	assert_false(any_alive(pids, 3));
+	assert_int_equal(waitpid(us, NULL, 0), us);
+	(void)close(pipe_ends[0]);
+	(void)close(pipe_ends[1]);
+}
+
+static void the_guard_ends_as_the_program_did(void **state)
+{
+	static const struct {
+		const char *script;
+		int status;
+	} cases[] = {
+		{"exit 0", 0},
+		{"exit 7", 7 << 8},
+		{"kill -SEGV $$", SIGSEGV},
+		{"kill -TERM $$", SIGTERM},
+		{"kill -KILL $$", SIGKILL},
+		{"kill -PIPE $$", SIGPIPE},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *const *argv = SH(cases[i].script);
+		struct seen seen = {0};
+		struct err e = {0};
+		int status = -1;
+
+		assert_true(run(argv, &seen, &status, &e));
+		assert_int_equal(status & ~0x80 /* a core */, cases[i].status);
+	}
 }
 
 static void cancelled_before_is_never_started(void **state)
@@ -445,6 +546,9 @@ int main(void)
 		cmocka_unit_test(cancel_ends_all_descendants_within_two_seconds),
 		cmocka_unit_test(cancel_reaches_who_outlived_the_program),
 		cmocka_unit_test(what_a_program_leaves_behind_does_not_hold_us),
+		cmocka_unit_test(cancel_reaches_who_left_the_session),
+		cmocka_unit_test(nobody_outlives_us_by_a_second),
+		cmocka_unit_test(the_guard_ends_as_the_program_did),
 		cmocka_unit_test(cancelled_before_is_never_started),
 		cmocka_unit_test(a_silent_program_is_stopped),
 		cmocka_unit_test(a_child_dies_with_the_thread_that_made_it),
