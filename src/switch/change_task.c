@@ -69,6 +69,22 @@ static bool apply_switch(struct change *c, struct db_model *m, struct task *t, s
 	return true;
 }
 
+/* The last step of a first switch: it is a change like others from now on, unless a load was asked
+ * for, which then comes after it. */
+static void begin(struct change *c)
+{
+	struct entry *en = c->entry;
+
+	pthread_mutex_lock(&c->sw->lock);
+	if (strcmp(en->first_task, c->task) == 0 && !en->task[0]) {
+		memcpy(en->task, c->task, sizeof(en->task));
+		free(en->task_backend);
+		en->task_backend = STEAL(en->first_backend);
+		en->first_task[0] = '\0';
+	}
+	pthread_mutex_unlock(&c->sw->lock);
+}
+
 static bool apply(struct task *t, void *arg, struct err *e)
 {
 	struct change *c = arg;
@@ -77,6 +93,7 @@ static bool apply(struct task *t, void *arg, struct err *e)
 
 	if (!entry_claim(c->sw, c->entry, task_cancelled, t, e))
 		return false;
+	begin(c);
 	ok = db_model_get(c->sw->s.db, c->entry->id, &m, e) &&
 	     (c->is_load ? apply_load(c, &m, t, e) : apply_switch(c, &m, t, e));
 	entry_release(c->sw, c->entry);
@@ -84,22 +101,35 @@ static bool apply(struct task *t, void *arg, struct err *e)
 	return ok;
 }
 
+/* Lock held. False: another change has taken its place. */
+static bool clear(const struct change *c)
+{
+	struct entry *en = c->entry;
+
+	if (strcmp(en->task, c->task) == 0) {
+		en->task[0] = '\0';
+		free(STEAL(en->task_backend));
+	} else if (strcmp(en->first_task, c->task) == 0) {
+		en->first_task[0] = '\0';
+		free(STEAL(en->first_backend));
+	} else {
+		return false;
+	}
+	return true;
+}
+
 void change_ended(void *arg, const struct err *outcome)
 {
 	struct change *c = arg;
 	struct entry *en = c->entry;
-	bool superseded;
+	bool failed;
 
 	pthread_mutex_lock(&c->sw->lock);
-	superseded = strcmp(en->task, c->task) != 0;
-	if (!superseded) {
-		en->task[0] = '\0';
-		free(STEAL(en->task_backend));
-	}
+	failed = clear(c) && c->is_load && outcome->kind != ERR_NONE;
 	/* A load that came to nothing leaves requests in the route's line: they hear why, or ask
 	 * again when the user wanted something else. */
 	if (entry_line_is_left(en))
-		route_close(en->route, superseded || outcome->kind == ERR_NONE ? NULL : outcome);
+		route_close(en->route, failed ? outcome : NULL);
 	pthread_mutex_unlock(&c->sw->lock);
 }
 

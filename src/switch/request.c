@@ -30,8 +30,24 @@ static void describe(struct task_spec *spec, const char *kind, const struct db_m
 	spec->free_arg = free;
 }
 
+/* Where a change's task stands in its entry. */
+struct place {
+	char *task; /* TASK_ID_SIZE */
+	char **backend;
+};
+
+static struct place place_now(struct entry *en)
+{
+	return (struct place){en->task, &en->task_backend};
+}
+
+static struct place place_first(struct entry *en)
+{
+	return (struct place){en->first_task, &en->first_backend};
+}
+
 /* Submits under the switcher's lock, so that of ten callers one makes the task and nine find it. */
-static bool submit(struct entry *en, struct change *c, struct task_spec *spec,
+static bool submit(struct place at, struct change *c, struct task_spec *spec,
 		   char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	struct change *arg = mem_alloc(sizeof(*arg));
@@ -39,31 +55,44 @@ static bool submit(struct entry *en, struct change *c, struct task_spec *spec,
 	*arg = *c;
 	spec->arg = arg;
 	spec->on_end = change_ended;
-	if (!tasks_submit(c->sw->s.tasks, spec, en->task, e)) {
-		en->task[0] = '\0';
+	if (!tasks_submit(c->sw->s.tasks, spec, at.task, e)) {
+		at.task[0] = '\0';
 		return false;
 	}
-	free(en->task_backend);
-	en->task_backend = c->is_load ? NULL : mem_dup(c->backend->name);
-	memcpy(arg->task, en->task, TASK_ID_SIZE); /* `ended` waits for the lock: arg is alive */
-	memcpy(ret_task, en->task, TASK_ID_SIZE);
+	free(*at.backend);
+	*at.backend = c->is_load ? NULL : mem_dup(c->backend->name);
+	memcpy(arg->task, at.task, TASK_ID_SIZE); /* `ended` waits for the lock: arg is alive */
+	memcpy(ret_task, at.task, TASK_ID_SIZE);
 	return true;
 }
 
-/* Ends the task that changes the model now. Lock held, but let go meanwhile: a queued task ends at
- * once, in this thread. */
-static void supersede(struct switcher *sw, struct entry *en)
+/* Ends that task. Lock held, but let go meanwhile: a queued task ends at once, in this thread. */
+static void supersede(struct switcher *sw, struct place at)
 {
 	char old[TASK_ID_SIZE];
 	struct err ignored = {0};
 
-	memcpy(old, en->task, sizeof(old));
-	en->task[0] = '\0';
-	free(STEAL(en->task_backend));
+	memcpy(old, at.task, sizeof(old));
+	at.task[0] = '\0';
+	free(STEAL(*at.backend));
 	pthread_mutex_unlock(&sw->lock);
 	if (!tasks_cancel(sw->s.tasks, old, &ignored)) /* finished meanwhile: as good */
 		log_debug("superseded task=%s reason=\"%s\"", old, ignored.msg);
 	pthread_mutex_lock(&sw->lock);
+}
+
+static bool is_same(struct place at, const struct change *c)
+{
+	if (!at.task[0])
+		return false;
+	return c->is_load ? !*at.backend
+			  : *at.backend && strcmp(*at.backend, c->backend->name) == 0;
+}
+
+/* The task that a change cannot run beside. A load runs beside a first switch's build. */
+static struct place in_the_way(struct entry *en, const struct change *c)
+{
+	return en->task[0] || c->is_load ? place_now(en) : place_first(en);
 }
 
 /* A change under way: the same one is joined, another refused, or superseded. Lock held. True with
@@ -71,24 +100,24 @@ static void supersede(struct switcher *sw, struct entry *en)
 static bool meet(struct entry *en, const struct change *c, bool *joined,
 		 char ret_task[static TASK_ID_SIZE], struct err *e)
 {
-	bool same;
+	struct place all[] = {place_now(en), place_first(en)};
+	struct place other;
 
 	*joined = false;
-	if (!en->task[0])
-		return true;
-	same = c->is_load ? !en->task_backend
-			  : en->task_backend && strcmp(en->task_backend, c->backend->name) == 0;
-	if (same) {
-		*joined = true;
-		memcpy(ret_task, en->task, TASK_ID_SIZE);
-		return true;
+	for (size_t i = 0; i < ARRAY_LEN(all) && !*joined; i++) {
+		*joined = is_same(all[i], c);
+		if (*joined)
+			memcpy(ret_task, all[i].task, TASK_ID_SIZE);
 	}
+	other = in_the_way(en, c);
+	if (*joined || !other.task[0])
+		return true;
 	if (c->force) {
-		supersede(c->sw, en);
+		supersede(c->sw, other);
 		return meet(en, c, joined, ret_task, e);
 	}
-	err_set(e, ERR_CONFLICT, "model '%s' is being changed by task %s (%s)", en->id, en->task,
-		en->task_backend ? en->task_backend : "load");
+	err_set(e, ERR_CONFLICT, "model '%s' is being changed by task %s (%s)", en->id, other.task,
+		*other.backend ? *other.backend : "load");
 	return err_hint(e, "wait for it, cancel it, or use force");
 }
 
@@ -123,7 +152,7 @@ static bool try_instant(struct change *c, const struct db_model *m, const char *
 	bool ok, free_slot;
 
 	pthread_mutex_lock(&c->sw->lock);
-	free_slot = !en->busy && !en->task[0] && (same || !en->worker);
+	free_slot = !en->busy && !entry_task(en)[0] && (same || !en->worker);
 	if (c->reload == RELOAD_YES && !en->worker)
 		free_slot = false;
 	if (free_slot)
@@ -144,6 +173,7 @@ static bool request_switch(struct change *c, const struct db_model *m, struct sw
 {
 	CLEANUP(free) char *environment = env_name(m->id, c->backend->name);
 	struct task_spec spec = {0};
+	struct place at;
 	bool ok, done = false;
 
 	ret->instant = envs_ready(c->sw->s.envs, m->id, c->backend, NULL);
@@ -155,12 +185,13 @@ static bool request_switch(struct change *c, const struct db_model *m, struct sw
 	if (ret->instant && !try_instant(c, m, environment, &spec, &done, ret->task, e))
 		return false;
 	change_plan(&spec, ret->instant ? CHANGE_SWITCH : CHANGE_SWITCH_FIRST);
+	at = ret->instant ? place_now(c->entry) : place_first(c->entry);
 	if (!done) {
 		bool joined = false;
 
 		pthread_mutex_lock(&c->sw->lock);
 		ok = meet(c->entry, c, &joined, ret->task, e) &&
-		     (joined || submit(c->entry, c, &spec, ret->task, e));
+		     (joined || submit(at, c, &spec, ret->task, e));
 		pthread_mutex_unlock(&c->sw->lock);
 		if (!ok)
 			return false;
@@ -255,7 +286,7 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 									  : CHANGE_LOAD_FIRST);
 	snprintf(message, sizeof(message), "Loading %s on %s", m->id, m->backend);
 	describe(&spec, "load", m, m->environment, m->backend, message);
-	if (!submit(en, &c, &spec, ret_task, e))
+	if (!submit(place_now(en), &c, &spec, ret_task, e))
 		return false;
 	hold_for_load(en); /* the task can't end before: that takes the lock */
 	return true;
@@ -313,7 +344,7 @@ bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *
 		(void)err_hint(e, "wait for it, cancel it, or use force");
 		ok = false;
 	} else if (changing) {
-		supersede(sw, en);
+		supersede(sw, place_now(en));
 	}
 	pthread_mutex_unlock(&sw->lock);
 	if (!ok || !entry_claim(sw, en, NULL, NULL, e))
@@ -326,34 +357,47 @@ bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *
 	return ok;
 }
 
+/* A model without an association gets its first by a switch, which takes as long as a build. */
+static bool no_backend_yet(const struct entry *en, const struct db_model *m, struct err *e)
+{
+	if (m->environment || !en->first_task[0])
+		return false;
+	(void)err_set(e, ERR_UNAVAILABLE, "model '%s' gets its %s environment (task %s)", en->id,
+		      en->first_backend, en->first_task);
+	(void)err_hint(e, "ask again when that task is done");
+	return true;
+}
+
+/* Lock held. */
+static bool want(struct switcher *sw, struct entry *en, const struct db_model *m, struct err *e)
+{
+	char task[TASK_ID_SIZE];
+
+	if (en->worker || en->busy)
+		return true;
+	if (!en->task[0] && clock_ms() < en->not_before) {
+		(void)err_set(e, ERR_UNAVAILABLE, "%s",
+			      en->reason[0] ? en->reason : "the model failed to start");
+		return err_hint(e, "the next try is possible in %lld s",
+				(long long)(en->not_before - clock_ms()) / 1000 + 1);
+	}
+	if (en->task[0] && en->task_backend) { /* a switch, about to begin */
+		hold_for_load(en);
+		return true;
+	}
+	return !no_backend_yet(en, m, e) && submit_load(sw, en, m, task, e);
+}
+
 bool switch_want(struct switcher *sw, const char *id, struct err *e)
 {
 	struct db_model m = {0};
 	struct entry *en;
-	char task[TASK_ID_SIZE];
-	bool ok, wanted;
+	bool ok;
 
 	if (!find(sw, id, &m, &en, e))
 		return false;
 	pthread_mutex_lock(&sw->lock);
-	wanted = !en->worker && !en->busy;
-	ok = !wanted || en->task[0] || clock_ms() >= en->not_before;
-	if (!ok) {
-		(void)err_set(e, ERR_UNAVAILABLE, "%s",
-			      en->reason[0] ? en->reason : "the model failed to start");
-		(void)err_hint(e, "the next try is possible in %lld s",
-			       (long long)(en->not_before - clock_ms()) / 1000 + 1);
-	}
-	if (ok && wanted && (!en->task[0] || !en->task_backend)) {
-		ok = submit_load(sw, en, &m, task, e);
-	} else if (ok && wanted) {
-		/* A first switch is being built: the model is loaded on what it has, beside that
-		 * task. */
-		(void)err_set(e, ERR_UNAVAILABLE, "model '%s' gets its %s environment (task %s)",
-			      id, en->task_backend, en->task);
-		(void)err_hint(e, "ask again when that task is done");
-		ok = false;
-	}
+	ok = want(sw, en, &m, e);
 	pthread_mutex_unlock(&sw->lock);
 	db_model_done(&m);
 	return ok;

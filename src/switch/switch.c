@@ -77,6 +77,7 @@ void switcher_free(struct switcher *sw)
 		worker_unref(en->worker);
 		free(en->loaded_as);
 		free(en->task_backend);
+		free(en->first_backend);
 		free(en->id);
 		free(en);
 	}
@@ -169,11 +170,14 @@ bool entry_claim(struct switcher *sw, struct entry *en, bool (*cancelled)(void *
 	       err_set(e, ERR_CANCELLED, "cancelled while another change of '%s' ran", en->id);
 }
 
+const char *entry_task(const struct entry *en)
+{
+	return en->task[0] ? en->task : en->first_task;
+}
+
 bool entry_line_is_left(const struct entry *en)
 {
-	bool loading = en->task[0] && !en->task_backend;
-
-	return !en->busy && !en->worker && !loading && route_state(en->route) == ROUTE_HELD;
+	return !en->busy && !en->worker && !en->task[0] && route_state(en->route) == ROUTE_HELD;
 }
 
 void entry_release(struct switcher *sw, struct entry *en)
@@ -210,14 +214,16 @@ void entry_fresh(struct switcher *sw, struct entry *en)
 bool switcher_model_removed(struct switcher *sw, const char *id, struct err *e)
 {
 	struct entry *en;
+	const char *task;
 	bool ok, taken;
 
 	pthread_mutex_lock(&sw->lock);
 	en = entry_find(sw, id);
-	taken = en && (en->busy || en->task[0]);
+	task = en ? entry_task(en) : "";
+	taken = en && (en->busy || task[0]);
 	if (taken)
 		(void)err_set(e, ERR_CONFLICT, "model '%s' is being changed by task %s", id,
-			      en->task[0] ? en->task : "(unload)");
+			      task[0] ? task : "(unload)");
 	if (en && !taken)
 		en->busy = true;
 	pthread_mutex_unlock(&sw->lock);
@@ -244,7 +250,7 @@ void switcher_live(struct switcher *sw, const char *id, struct model_live *ret)
 	if (en) {
 		ret->state = en->state;
 		memcpy(ret->reason, en->reason, sizeof(ret->reason));
-		memcpy(ret->task, en->task, sizeof(ret->task));
+		memcpy(ret->task, entry_task(en), sizeof(ret->task));
 		ret->worker = en->worker ? worker_ref(en->worker) : NULL;
 		route_get_stats(en->route, &ret->requests);
 	}

@@ -21,9 +21,13 @@ struct entry {
 	bool busy;       /* someone changes it: the model's slot */
 	char task[TASK_ID_SIZE]; /* the task that will change or changes it, "" */
 	char *task_backend;      /* what that task switches to; NULL: a load */
-	int failures;            /* in a row, for the back-off */
-	int64_t not_before;      /* monotonic ms: no start on demand before */
-	int64_t ready_since;     /* monotonic ms */
+	/* A switch whose environment is still being made: beside it the model is loaded, changed
+	 * and unloaded as if it weren't there. It becomes `task` for its last step. */
+	char first_task[TASK_ID_SIZE]; /* "" */
+	char *first_backend;
+	int failures;        /* in a row, for the back-off */
+	int64_t not_before;  /* monotonic ms: no start on demand before */
+	int64_t ready_since; /* monotonic ms */
 };
 
 struct switcher {
@@ -40,6 +44,8 @@ struct entry *entry_find(struct switcher *sw, const char *id);
 MUST_CHECK bool entry_claim(struct switcher *sw, struct entry *en, bool (*cancelled)(void *),
 			    void *arg, struct err *e);
 void entry_release(struct switcher *sw, struct entry *en);
+/* Lock held. The task that changes it or will, "". */
+const char *entry_task(const struct entry *en);
 /* Lock held. Requests wait for a worker that nobody will bring: the route must be closed. */
 bool entry_line_is_left(const struct entry *en);
 /* Failures on another backend say nothing about this one: no back-off. */
