@@ -154,3 +154,17 @@ def wait_until(true, seconds: float = 10, what: str = "it"):
         assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
         time.sleep(0.01)
     return value
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of all processes whose working folder or words are below this one."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
+            cwd = str(process.joinpath("cwd").readlink())
+        except OSError:
+            continue
+        if str(folder) in words or cwd.startswith(str(folder)):
+            found.append(words)
+    return found

@@ -40,6 +40,7 @@ static const struct key keys[] = {
 	{"hold_bytes",      VALUE_BYTES, AT(hold_bytes),      "256MB", TB, NULL,              "bytes of all waiting requests"},
 	{"drain_timeout",   VALUE_TIME,  AT(drain_timeout_ms),"60s",   DAY, NULL,             "longest wait for running requests"},
 	{"build_jobs",      VALUE_COUNT, AT(build_jobs),      "0",     1024, NULL,            "parallel compilers; 0: by cores and memory"},
+	{"build_priority",  VALUE_TEXT,  AT(build_priority),  "idle",  0, value_is_priority,  "idle: compilers take the time that nobody else wants; normal"},
 	{"engine_source",   VALUE_TEXT,  AT(engine_source),   "",      0, NULL,               "pip:…, a URL with sha256=…, a folder, an archive"},
 	{"engine_cpu",      VALUE_TEXT,  AT(engine_cpu),      "native", 0, value_is_cpu,      "CPU that builds are made for: native, x86-64-v3, x86-64-v2"},
 	{"worker_env",      VALUE_TEXT,  AT(worker_env),      "",      0, value_is_variables, "variables for workers: NAME=VALUE …"},

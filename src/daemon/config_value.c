@@ -96,6 +96,13 @@ bool value_is_level(const char *text, struct err *e)
 	return err_set(e, ERR_INVALID, "'%.64s': expected error, warn, info or debug", text);
 }
 
+bool value_is_priority(const char *text, struct err *e)
+{
+	if (strcmp(text, "idle") == 0 || strcmp(text, "normal") == 0)
+		return true;
+	return err_set(e, ERR_INVALID, "'%.64s': expected idle or normal", text);
+}
+
 bool value_is_origins(const char *text, struct err *e)
 {
 	CLEANUP(strv_done) struct strv words = {0};

@@ -28,5 +28,6 @@ typedef bool value_check_fn(const char *text, struct err *e);
 MUST_CHECK bool value_is_given(const char *text, struct err *e);
 MUST_CHECK bool value_is_cpu(const char *text, struct err *e);
 MUST_CHECK bool value_is_level(const char *text, struct err *e);
+MUST_CHECK bool value_is_priority(const char *text, struct err *e);
 MUST_CHECK bool value_is_origins(const char *text, struct err *e);
 MUST_CHECK bool value_is_variables(const char *text, struct err *e);

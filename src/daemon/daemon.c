@@ -117,6 +117,7 @@ static bool open_state(struct daemon *d, struct err *e)
 				     .source = c->engine_source,
 				     .cpu = c->engine_cpu,
 				     .jobs = (int)c->build_jobs,
+				     .hurry = strcmp(c->build_priority, "normal") == 0,
 				     .cache_dir = cache};
 
 	if (!db_open(db, &d->db, e) || !tasks_open(d->db, log_dir, &d->tasks, e) ||
@@ -216,6 +217,7 @@ static void take_down(struct daemon *d)
 {
 	if (d->api)
 		api_stop(d->api);
+	engine_stop(d->engine); /* builds are interrupted, not cancelled */
 	tasks_free(d->tasks);
 	api_free(d->api);
 	gateway_free(d->gateway);

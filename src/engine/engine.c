@@ -34,6 +34,12 @@ bool engine_open(const struct engine_settings *s, struct engine **ret, struct er
 	return true;
 }
 
+void engine_stop(struct engine *en)
+{
+	if (en != NULL)
+		atomic_store(&en->stopping, true);
+}
+
 void engine_free(struct engine *en)
 {
 	if (en == NULL)

@@ -27,6 +27,9 @@ struct engine_settings {
 	const char *cache_dir; /* downloads, ccache */
 };
 MUST_CHECK bool engine_open(const struct engine_settings *s, struct engine **ret, struct err *e);
+/* Ends builds that run, and those that come, with ERR_UNAVAILABLE: the daemon is stopping. What
+ * they have done stays for the next build. */
+void engine_stop(struct engine *en);
 void engine_free(struct engine *en);
 CLEANUP_DEFINE(engine_free, struct engine)
 const char *engine_release(const struct engine *en);
@@ -60,8 +63,9 @@ struct build_watch {
 };
 /* Makes the piece in the store if it isn't there: disk and memory check, fetch, unpack, patch,
  * configure, compile, install, publish. On any failure nothing of it stays but a broken download's
- * part. ERR_BUILD carries the compiler's error lines. Callers that want the same digest share one
- * build, each sees its whole log; it is cancelled when the last of them is. The callbacks are
- * called on the caller's thread. */
+ * part. A build that was interrupted (a daemon that stopped or died, not a cancel) is taken up
+ * where it was by the next of the same digest. ERR_BUILD carries the compiler's error lines.
+ * Callers that want the same digest share one build, each sees its whole log; it is cancelled when
+ * the last of them is. The callbacks are called on the caller's thread. */
 MUST_CHECK bool engine_build(struct engine *en, struct store *store, const struct recipe *r,
 			     const struct build_watch *w, struct err *e);

@@ -4,6 +4,7 @@
 /* What the files of the engine share. */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "engine/engine.h"
@@ -20,6 +21,7 @@ struct engine {
 	char *cache_dir;
 	int jobs;
 	bool hurry;
+	atomic_bool stopping;
 	pthread_mutex_t lock;
 	struct shared *builds; /* guarded by lock */
 };

@@ -12,11 +12,18 @@
 
 /* --- running tools ---------------------------------------------------------------------------- */
 
+bool job_stopped(const struct job *j)
+{
+	return atomic_load(&j->en->stopping) || j->w->cancelled(j->w->arg);
+}
+
 void job_progress(struct job *j, double fraction)
 {
-	if (fraction > 1)
-		fraction = 1;
-	j->w->on_step(j->w->arg, j->title, j->from + j->share * fraction);
+	double at = j->from + j->share * (fraction < 1 ? fraction : 1);
+
+	if (at > j->shown) /* else it was begun again from the start */
+		j->shown = at;
+	j->w->on_step(j->w->arg, j->title, j->shown);
 }
 
 struct tool_run {
@@ -39,7 +46,7 @@ static bool tool_cancelled(void *arg)
 {
 	const struct tool_run *t = arg;
 
-	return t->job->w->cancelled(t->job->w->arg);
+	return job_stopped(t->job);
 }
 
 bool job_tool(struct job *j, const struct strv *argv,
@@ -75,62 +82,81 @@ static void set_env(struct strv *env, const char *key, const char *value)
 }
 
 /* Compilers leave their temporary files behind when they are killed: in the stage they may. */
-static bool make_environ(struct job *j, struct err *e)
+static bool make_tmp(const struct job *j, struct err *e)
 {
-	CLEANUP(free) char *tmp = fs_join(store_stage_path(j->stage), "tmp");
+	return fs_remove_tree(j->tmp, e) && fs_mkdirs(j->tmp, 0700, e);
+}
+
+static void make_environ(struct job *j)
+{
 	CLEANUP(free) char *ccache = fs_join(j->en->cache_dir, "ccache");
 
-	if (!fs_mkdirs(tmp, 0700, e))
-		return false;
 	proc_clean_env(&j->environ);
-	set_env(&j->environ, "TMPDIR", tmp);
+	set_env(&j->environ, "TMPDIR", j->tmp);
 	set_env(&j->environ, "LC_ALL", "C");
 	set_env(&j->environ, "NINJA_STATUS", "[%f/%t] ");
 	set_env(&j->environ, "CCACHE_DIR", ccache);
 	set_env(&j->environ, "CCACHE_BASEDIR", store_stage_path(j->stage));
 	set_env(&j->environ, "CCACHE_NOHASHDIR", "1");
-	return true;
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
-static bool configure(struct job *j, struct err *e)
+static void make_configure(struct job *j)
 {
 	const struct tools *t = &j->tools;
-	CLEANUP(strv_done) struct strv argv = {0};
+	struct strv *argv = &j->configure;
 	CLEANUP(free)
 	char *map = mem_printf("-ffile-prefix-map=%s=.", store_stage_path(j->stage));
-	int status = -1;
 
-	strv_add(&argv, t->cmake);
-	strv_printf(&argv, "-S%s", j->src);
-	strv_printf(&argv, "-B%s", j->build);
-	strv_add(&argv, "-GNinja");
-	strv_printf(&argv, "-DCMAKE_MAKE_PROGRAM=%s", t->ninja);
-	strv_printf(&argv, "-DCMAKE_C_COMPILER=%s", t->cc);
-	strv_printf(&argv, "-DCMAKE_CXX_COMPILER=%s", t->cxx);
-	strv_printf(&argv, "-DCMAKE_C_FLAGS=%s", map);
-	strv_printf(&argv, "-DCMAKE_CXX_FLAGS=%s", map);
+	strv_add(argv, t->cmake);
+	strv_printf(argv, "-S%s", j->src);
+	strv_printf(argv, "-B%s", j->build);
+	strv_add(argv, "-GNinja");
+	strv_printf(argv, "-DCMAKE_MAKE_PROGRAM=%s", t->ninja);
+	strv_printf(argv, "-DCMAKE_C_COMPILER=%s", t->cc);
+	strv_printf(argv, "-DCMAKE_CXX_COMPILER=%s", t->cxx);
+	strv_printf(argv, "-DCMAKE_C_FLAGS=%s", map);
+	strv_printf(argv, "-DCMAKE_CXX_FLAGS=%s", map);
 	if (j->r->backend != NULL) { /* only one of them is used */
-		strv_printf(&argv, "-DCMAKE_CUDA_FLAGS=-Xcompiler=%s", map);
-		strv_printf(&argv, "-DCMAKE_HIP_FLAGS=%s", map);
+		strv_printf(argv, "-DCMAKE_CUDA_FLAGS=-Xcompiler=%s", map);
+		strv_printf(argv, "-DCMAKE_HIP_FLAGS=%s", map);
 	}
-	strv_add(&argv, "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON");
-	strv_add(&argv, "-DCMAKE_INSTALL_RPATH=$ORIGIN");
-	strv_add(&argv, "-DGGML_CCACHE=OFF");
+	strv_add(argv, "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON");
+	strv_add(argv, "-DCMAKE_INSTALL_RPATH=$ORIGIN");
+	strv_add(argv, "-DGGML_CCACHE=OFF");
 	if (t->ccache != NULL) {
-		strv_printf(&argv, "-DCMAKE_C_COMPILER_LAUNCHER=%s", t->ccache);
-		strv_printf(&argv, "-DCMAKE_CXX_COMPILER_LAUNCHER=%s", t->ccache);
+		strv_printf(argv, "-DCMAKE_C_COMPILER_LAUNCHER=%s", t->ccache);
+		strv_printf(argv, "-DCMAKE_CXX_COMPILER_LAUNCHER=%s", t->ccache);
 	}
 	if (j->en->pin->include != NULL)
-		strv_printf(&argv, "-DCMAKE_PROJECT_INCLUDE=%s/%s", j->en->pin->folder,
+		strv_printf(argv, "-DCMAKE_PROJECT_INCLUDE=%s/%s", j->en->pin->folder,
 			    j->en->pin->include);
 	for (size_t i = 0; i < j->r->cmake_args.count; i++)
-		strv_add(&argv, j->r->cmake_args.items[i]);
-	if (!job_tool(j, &argv, NULL, &status, e))
+		strv_add(argv, j->r->cmake_args.items[i]);
+}
+
+/* What stands in a stage that is ready to be compiled, for a later builder. Paths too: the same
+ * digest may be built with programs that lie elsewhere. */
+static char *describe(const struct job *j)
+{
+	struct buf b = {0};
+
+	for (size_t i = 0; i < j->configure.count; i++)
+		buf_printf(&b, "%s\n", j->configure.items[i]);
+	return buf_steal(&b);
+}
+
+static bool configure(struct job *j, struct err *e)
+{
+	CLEANUP(free) char *note = describe(j);
+	int status = -1;
+
+	if (!job_tool(j, &j->configure, NULL, &status, e))
 		return false;
-	return status == 0 ||
-	       complaint_err(&j->complaint, ERR_BUILD, "configuring llama.cpp failed", e);
+	if (status != 0)
+		return complaint_err(&j->complaint, ERR_BUILD, "configuring llama.cpp failed", e);
+	return store_stage_set_note(j->stage, note, e);
 }
 
 /* "[37/412] Building CXX object …" */
@@ -221,35 +247,78 @@ static bool publish(struct job *j, struct err *e)
 	return store_stage_publish(STEAL(j->stage), j->r->kind, j->r->inputs, e);
 }
 
-/* The weight is what a step takes of the whole, in percent, on a machine with few cores. */
+/* The weight is what a step takes of the whole, in percent, on a machine with few cores. `before`:
+ * an interrupted build that is taken up has done it. */
 static const struct {
 	const char *title;
 	int weight;
+	bool before;
 	bool (*run)(struct job *j, struct err *e);
 } steps[] = {
-	{"Checking disk and memory", 0, job_check_room},
-	{"Fetching llama.cpp", 6, job_fetch},
-	{"Unpacking", 2, job_unpack},
-	{"Patching", 0, job_patch},
-	{"Configuring", 3, configure},
-	{"Compiling", 87, compile},
-	{"Checking what was built", 1, install},
-	{"Publishing", 1, publish},
+	{"Checking disk and memory", 0, false, job_check_room},
+	{"Fetching llama.cpp", 6, true, job_fetch},
+	{"Unpacking", 2, true, job_unpack},
+	{"Patching", 0, true, job_patch},
+	{"Configuring", 3, true, configure},
+	{"Compiling", 87, false, compile},
+	{"Checking what was built", 1, false, install},
+	{"Publishing", 1, false, publish},
 };
 
 static bool run_steps(struct job *j, struct err *e)
 {
+	j->from = 0;
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		j->title = steps[i].title;
 		j->share = steps[i].weight / 100.0;
 		job_progress(j, 0);
-		if (j->w->cancelled(j->w->arg))
+		if (job_stopped(j))
 			return err_set(e, ERR_CANCELLED, "the build was cancelled");
-		if (!steps[i].run(j, e))
+		if (!(j->resumed && steps[i].before) && !steps[i].run(j, e))
 			return false;
 		j->from += j->share;
 	}
 	return true;
+}
+
+/* What was left may be another's (programs that lie elsewhere), or damaged. */
+static bool take_up(struct job *j, struct err *e)
+{
+	CLEANUP(free) char *ours = describe(j);
+	const char *note = store_stage_note(j->stage);
+
+	j->resumed = note != NULL && strcmp(note, ours) == 0;
+	if (j->resumed)
+		j->w->on_line(j->w->arg, "Taking up the build that was interrupted");
+	return j->resumed || note == NULL || store_stage_clear(j->stage, e);
+}
+
+static bool from_the_start(struct job *j, struct err *e)
+{
+	j->w->on_line(j->w->arg, e->msg);
+	j->w->on_line(j->w->arg, "What the interrupted build left is of no use: from the start");
+	j->resumed = false;
+	err_clear(e);
+	return store_stage_clear(j->stage, e) && make_tmp(j, e) && run_steps(j, e);
+}
+
+static bool build(struct job *j, struct err *e)
+{
+	if (!take_up(j, e) || !make_tmp(j, e))
+		return false;
+	return run_steps(j, e) ||
+	       (j->resumed && j->stage != NULL && e->kind == ERR_BUILD && from_the_start(j, e));
+}
+
+/* Not by a user, who wants it gone: by our end. */
+static bool interrupted(struct job *j, struct err *e)
+{
+	if (e->kind != ERR_CANCELLED || !atomic_load(&j->en->stopping))
+		return false;
+	store_stage_leave(STEAL(j->stage));
+	err_clear(e);
+	(void)err_set(e, ERR_UNAVAILABLE, "the daemon stopped during the build");
+	return err_hint(e, "start it again: it goes on where it was");
 }
 
 static void job_done(struct job *j)
@@ -258,9 +327,11 @@ static void job_done(struct job *j)
 	free(j->archive);
 	free(j->src);
 	free(j->build);
+	free(j->tmp);
 	free(j->stage_slash);
 	tools_done(&j->tools);
 	strv_done(&j->environ);
+	strv_done(&j->configure);
 	complaint_done(&j->complaint);
 }
 
@@ -275,16 +346,17 @@ static void name_folders(struct job *j)
 
 	j->src = fs_join(stage, "src");
 	j->build = fs_join(stage, "build");
+	j->tmp = fs_join(stage, "tmp");
 	j->stage_slash = mem_printf("%s/", stage);
 }
 
 /* The store asks this only while another builder has the lock. */
 static bool waiting_cancelled(void *arg)
 {
-	const struct build_watch *w = arg;
+	const struct job *j = arg;
 
-	w->on_step(w->arg, "Waiting for another build", 0);
-	return w->cancelled(w->arg);
+	j->w->on_step(j->w->arg, "Waiting for another build", 0);
+	return job_stopped(j);
 }
 
 bool job_run(struct engine *en, struct store *store, const struct recipe *r,
@@ -297,12 +369,12 @@ bool job_run(struct engine *en, struct store *store, const struct recipe *r,
 		return true;
 	if (!tools_find(&j.tools, e))
 		return false;
-	if (!store_stage_begin(store, r->digest, waiting_cancelled, (void *)w, &j.stage, e))
+	if (!store_stage_begin(store, r->digest, waiting_cancelled, &j, &j.stage, e))
 		return false;
 	if (j.stage == NULL) /* another daemon built it meanwhile */
 		return true;
 	name_folders(&j);
-	if (!make_environ(&j, e))
-		return false;
-	return run_steps(&j, e);
+	make_environ(&j);
+	make_configure(&j);
+	return build(&j, e) || interrupted(&j, e);
 }

@@ -14,17 +14,22 @@ struct job {
 	const struct recipe *r;
 	const struct build_watch *w;
 	struct store_stage *stage;
-	char source[65];   /* hash of the source in the recipe */
-	char *archive;     /* NULL: the source is a folder */
-	char *src, *build; /* in the stage */
-	char *stage_slash; /* the stage's path with '/', to cut from messages */
+	bool resumed;            /* the stage is an interrupted build's, configured */
+	char source[65];         /* hash of the source in the recipe */
+	char *archive;           /* NULL: the source is a folder */
+	char *src, *build, *tmp; /* in the stage */
+	char *stage_slash;       /* the stage's path with '/', to cut from messages */
 	struct tools tools;
-	struct strv environ; /* for all that runs */
+	struct strv environ;   /* for all that runs */
+	struct strv configure; /* the command */
 	struct complaint complaint;
 	const char *title;  /* of the step */
 	double from, share; /* of the step, in the whole build */
+	double shown;       /* the farthest */
 };
 
+/* By the last of its waiters, or because we stop. */
+bool job_stopped(const struct job *j);
 /* 0 to 1 within the step. */
 void job_progress(struct job *j, double fraction);
 /* Runs a tool in the build's environment; its output goes to the log and to j->complaint. */

@@ -41,8 +41,10 @@ static bool check_memory(int64_t needed, struct err *e)
 bool job_check_room(struct job *j, struct err *e)
 {
 	const struct source *s = j->en->source;
+	int64_t there = 0; /* of an interrupted build */
 
-	if (!check_disk(store_dir(j->store), j->r->disk_bytes, e))
+	if (!fs_tree_size(store_stage_path(j->stage), &there, e) ||
+	    !check_disk(store_dir(j->store), j->r->disk_bytes - there, e))
 		return false;
 	/* pip unpacks what it fetches, for the metadata: about three times the archive. */
 	if (!source_is_here(s) && !check_disk(j->en->cache_dir, 4 * s->size, e))
@@ -82,9 +84,7 @@ static void on_line(void *arg, const char *line)
 
 static bool cancelled(void *arg)
 {
-	const struct job *j = arg;
-
-	return j->w->cancelled(j->w->arg);
+	return job_stopped(arg);
 }
 
 static struct source_watch watch(struct job *j)

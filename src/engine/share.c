@@ -243,12 +243,14 @@ static bool build_shared(struct engine *en, struct store *store, const struct re
 	struct view v = {.w = w, .b = join(en, store, r, e)};
 	bool ended = false;
 	bool ok = false;
+	bool stopped = false;
 
 	if (v.b == NULL)
 		return false;
 	ended = follow(&v);
 	ok = v.b->done && v.b->ok; /* also when it was ready just before it was to stop */
-	if (!ended && !ok)
+	stopped = v.b->done && atomic_load(&en->stopping); /* which is no wish of the caller's */
+	if (!ended && !ok && !stopped)
 		(void)err_set(e, ERR_CANCELLED, "the build was cancelled");
 	else if (!ok && e != NULL)
 		*e = v.b->err;

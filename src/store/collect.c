@@ -15,6 +15,20 @@ struct sweep {
 	int removed;
 };
 
+/* The digest's lock is held, so nobody works there. */
+static bool sweep_stage(struct sweep *sw, const char *digest, struct err *e)
+{
+	CLEANUP(free) char *path = store_stage_folder(sw->store, digest);
+	CLEANUP(free) char *note = stage_note_read(path);
+
+	if (note != NULL && !store_has(sw->store, digest)) {
+		strays_kill(path);
+		return true;
+	}
+	sw->removed += fs_is_folder(path);
+	return store_remove_stage(sw->store, digest, e);
+}
+
 static bool sweep_one(void *arg, const char *name, struct err *e)
 {
 	struct sweep *sw = arg;
@@ -30,9 +44,8 @@ static bool sweep_one(void *arg, const char *name, struct err *e)
 		return false;
 	if (lock < 0) /* alive */
 		return true;
-	ok = store_remove_stage(sw->store, digest, e);
+	ok = sweep_stage(sw, digest, e);
 	store_unlock(sw->store, digest, &lock);
-	sw->removed += ok && stage;
 	return ok;
 }
 
@@ -55,22 +68,26 @@ struct collect {
 	size_t count;
 };
 
-static bool add_item(struct collect *c, const char *digest, const char *path, struct err *e)
+static bool add_item(struct collect *c, const char *digest, const char *path, const char *kind,
+		     struct err *e)
 {
-	CLEANUP(manifest_free) struct manifest *m = NULL;
-	struct err unreadable = {0};
 	int64_t size = 0;
 
 	if (!fs_tree_size(path, &size, e))
 		return false;
-	(void)!manifest_read(path, &m, &unreadable);
 	c->items = mem_grow(c->items, c->count + 1, sizeof(*c->items));
 	c->items[c->count++] = (struct store_item){
-		.digest = mem_dup(digest),
-		.kind = mem_dup(m ? m->kind : "damaged"),
-		.size_bytes = size,
-	};
+		.digest = mem_dup(digest), .kind = mem_dup(kind), .size_bytes = size};
 	return true;
+}
+
+static bool add_piece(struct collect *c, const char *digest, const char *path, struct err *e)
+{
+	CLEANUP(manifest_free) struct manifest *m = NULL;
+	struct err unreadable = {0};
+
+	(void)!manifest_read(path, &m, &unreadable);
+	return add_item(c, digest, path, m ? m->kind : "damaged", e);
 }
 
 /* First out of its place at once, so that nobody ever sees half of it. Lock held. */
@@ -82,7 +99,7 @@ static bool remove_piece(struct collect *c, const char *digest, const char *path
 	       fs_remove_tree(aside, e);
 }
 
-static bool collect_locked(struct collect *c, const char *digest, struct err *e)
+static bool collect_piece(struct collect *c, const char *digest, struct err *e)
 {
 	CLEANUP(free) char *path = store_path(c->store, digest);
 	bool named = false;
@@ -91,23 +108,35 @@ static bool collect_locked(struct collect *c, const char *digest, struct err *e)
 		return false;
 	if (named || !fs_is_folder(path))
 		return true;
-	return add_item(c, digest, path, e) && (c->dry_run || remove_piece(c, digest, path, e));
+	return add_piece(c, digest, path, e) && (c->dry_run || remove_piece(c, digest, path, e));
+}
+
+static bool collect_stage(struct collect *c, const char *digest, struct err *e)
+{
+	CLEANUP(free) char *path = store_stage_folder(c->store, digest);
+
+	if (!fs_is_folder(path)) /* it was made into a piece meanwhile */
+		return true;
+	return add_item(c, digest, path, "stage", e) &&
+	       (c->dry_run || store_remove_stage(c->store, digest, e));
 }
 
 static bool collect_one(void *arg, const char *name, struct err *e)
 {
 	struct collect *c = arg;
+	bool stage = strncmp(name, STAGE_PREFIX, strlen(STAGE_PREFIX)) == 0;
+	const char *digest = stage ? name + strlen(STAGE_PREFIX) : name;
 	int lock = -1;
 	bool ok = false;
 
-	if (!hash_is_hex(name))
+	if (!hash_is_hex(digest))
 		return true;
-	if (!store_try_lock(c->store, name, &lock, e))
+	if (!store_try_lock(c->store, digest, &lock, e))
 		return false;
 	if (lock < 0)
 		return true;
-	ok = collect_locked(c, name, e);
-	store_unlock(c->store, name, &lock);
+	ok = stage ? collect_stage(c, digest, e) : collect_piece(c, digest, e);
+	store_unlock(c->store, digest, &lock);
 	return ok;
 }
 

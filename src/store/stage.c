@@ -21,6 +21,7 @@ struct store_stage {
 	char *digest;
 	char *path; /* <store>/.stage-<digest> */
 	char *out;  /* <path>/out */
+	char *note; /* NULL: nothing that a later builder could use */
 	int lock;
 };
 
@@ -31,6 +32,7 @@ bool store_remove_stage(const struct store *s, const char *digest, struct err *e
 	if (!fs_is_folder(path))
 		return true;
 	strays_kill(path);
+	stage_note_remove(path); /* first: half a stage is of no use */
 	return fs_remove_tree(path, e);
 }
 
@@ -40,6 +42,7 @@ static void free_stage(struct store_stage *st)
 	free(st->digest);
 	free(st->path);
 	free(st->out);
+	free(st->note);
 	free(st);
 }
 
@@ -61,11 +64,20 @@ static bool wait_for_lock(struct store *s, const char *digest, bool (*cancelled)
 	}
 }
 
-static bool make_folders(struct store_stage *st, struct err *e)
+bool store_stage_clear(struct store_stage *st, struct err *e)
 {
+	free(STEAL(st->note));
 	if (!store_remove_stage(st->store, st->digest, e))
 		return err_wrap(e, "removing what a dead builder left");
 	return fs_mkdirs(st->out, 0755, e);
+}
+
+/* Its note holds for this boot alone from now on: we are going to write. */
+static bool take_up(struct store_stage *st, struct err *e)
+{
+	strays_kill(st->path);
+	return stage_note_write(st->path, st->note, false, e) && fs_remove_tree(st->out, e) &&
+	       fs_mkdirs(st->out, 0755, e);
 }
 
 bool store_stage_begin(struct store *s, const char *digest, bool (*cancelled)(void *), void *arg,
@@ -86,7 +98,8 @@ bool store_stage_begin(struct store *s, const char *digest, bool (*cancelled)(vo
 	*st = (struct store_stage){.store = s, .lock = fd, .digest = mem_dup(digest)};
 	st->path = store_stage_folder(s, digest);
 	st->out = fs_join(st->path, "out");
-	if (!make_folders(st, e))
+	st->note = stage_note_read(st->path);
+	if (st->note != NULL ? !take_up(st, e) : !store_stage_clear(st, e))
 		return false;
 	*ret_stage = STEAL(st);
 	return true;
@@ -100,6 +113,35 @@ const char *store_stage_path(const struct store_stage *st)
 const char *store_stage_out(const struct store_stage *st)
 {
 	return st->out;
+}
+
+const char *store_stage_note(const struct store_stage *st)
+{
+	return st->note;
+}
+
+bool store_stage_set_note(struct store_stage *st, const char *note, struct err *e)
+{
+	if (!stage_note_write(st->path, note, false, e))
+		return err_wrap(e, "noting how far the build is");
+	free(st->note);
+	st->note = mem_dup(note);
+	return true;
+}
+
+void store_stage_leave(struct store_stage *st)
+{
+	struct err e = {0};
+
+	if (st == NULL || st->note == NULL) {
+		store_stage_abort(st);
+		return;
+	}
+	strays_kill(st->path);
+	if (!fs_sync_tree(st->path, &e) || !stage_note_write(st->path, st->note, true, &e))
+		log_warn("stage of no use after a restart of the machine, continuing error=\"%s\"",
+			 e.msg);
+	free_stage(st);
 }
 
 void store_stage_abort(struct store_stage *st)

@@ -35,14 +35,23 @@ char *store_path(const struct store *s, const char *digest);
 MUST_CHECK bool store_size(struct store *s, const char *digest, int64_t *ret_bytes, struct err *e);
 
 /* Begins a piece: waits for the lock of the digest (asks `cancelled` each second or sooner). When
- * meanwhile someone else has published it, succeeds with *ret_stage NULL. A leftover stage of a
- * dead builder is removed first. */
+ * meanwhile someone else has published it, succeeds with *ret_stage NULL. The stage is empty, or
+ * what a dead builder left with a note in it. */
 MUST_CHECK bool store_stage_begin(struct store *s, const char *digest, bool (*cancelled)(void *),
 				  void *arg, struct store_stage **ret_stage, struct err *e);
 /* The folder to fill: files for the piece go into <path>/out, anything else in <path> is scratch.
  * Borrowed. */
 const char *store_stage_path(const struct store_stage *st);
 const char *store_stage_out(const struct store_stage *st);
+/* What an earlier builder noted in this stage; NULL: the stage is empty. Borrowed. */
+const char *store_stage_note(const struct store_stage *st);
+/* From now on a later builder finds the stage as it is, with this note, should we die: for three
+ * days, until the machine dies, until store_gc(). */
+MUST_CHECK bool store_stage_set_note(struct store_stage *st, const char *note, struct err *e);
+/* Empties it. */
+MUST_CHECK bool store_stage_clear(struct store_stage *st, struct err *e);
+/* As store_stage_abort(), but a stage with a note stays, for after the machine's restart too. */
+void store_stage_leave(struct store_stage *st);
 /* Writes the manifest (kind: "base", "module", "source", "toolkit"; inputs: the text whose hash is
  * the digest), makes files read-only, syncs, renames out/ to <store>/<digest>, removes the scratch,
  * and lets the lock go. Frees the stage also on failure (then removed). */
@@ -56,7 +65,7 @@ CLEANUP_DEFINE(store_stage_abort, struct store_stage)
 MUST_CHECK bool store_root_add(struct store *s, const char *digest, struct err *e);
 MUST_CHECK bool store_root_remove(struct store *s, const char *digest, struct err *e);
 
-/* Removes stages whose lock nobody holds. At start. */
+/* Removes stages whose lock nobody holds and which nobody can take up. At start. */
 MUST_CHECK bool store_sweep(struct store *s, int *ret_removed, struct err *e);
 
 struct store_item {
@@ -64,7 +73,8 @@ struct store_item {
 	char *kind;
 	int64_t size_bytes;
 };
-/* Pieces no root of any owner names; removed unless dry_run. Caller frees with store_items_free. */
+/* Pieces no root of any owner names, and stages (kind "stage") that nobody works in; removed unless
+ * dry_run. Caller frees with store_items_free. */
 MUST_CHECK bool store_gc(struct store *s, bool dry_run, struct store_item **ret_items,
 			 size_t *ret_count, struct err *e);
 void store_items_free(struct store_item *items, size_t count);

@@ -30,6 +30,12 @@ MUST_CHECK bool store_has_root(const struct store *s, const char *digest, bool *
 /* Removes what a dead builder left; the digest's lock is held. */
 MUST_CHECK bool store_remove_stage(const struct store *s, const char *digest, struct err *e);
 
+/* Whoever has the lock of a stage's digest. NULL: the stage is no use to a later builder, or older
+ * than three days; caller frees. */
+char *stage_note_read(const char *stage);
+MUST_CHECK bool stage_note_write(const char *stage, const char *note, bool synced, struct err *e);
+void stage_note_remove(const char *stage);
+
 /* Kills processes that work inside a folder: ninja puts each compiler in a process group of its
  * own, so a killed build may leave some behind. */
 void strays_kill(const char *folder);

@@ -44,7 +44,7 @@ static bool recover(struct tasks *ts, struct err *e)
 
 	if (!db_task_end_unfinished(ts->db, "interrupted",
 				    "the daemon stopped while the task was not finished",
-				    "start it again", &failed, e) ||
+				    "start it again: a build goes on where it was", &failed, e) ||
 	    !db_task_prune(ts->db, KEEP, e) ||
 	    !db_task_list(ts->db, NULL, NULL, 1, &newest, &count, e))
 		return false;

@@ -26,6 +26,7 @@ def real(shunt_binary, tmp_path_factory) -> Daemon:
         {k: v for k, v in os.environ.items() if k.startswith(("PIP_", "SSL_")) or "proxy" in k},
         store_dir=cache / "store",
         engine_cpu="x86-64-v3",
+        build_priority="normal",
         worker_env="GGML_VK_VISIBLE_DEVICES=0",
     ).start()
     task = daemon.post("/llm/api/models", {"pull": "smollm2"}, 202)["task_id"]

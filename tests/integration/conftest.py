@@ -19,6 +19,8 @@ from daemon import FAKES, Daemon
 
 ENV = {"PATH": f"{FAKES}:{os.environ['PATH']}"}
 SOURCE = FAKES / "engine-source"
+# Not idle: on a busy machine a build would have to wait until the other tests are done.
+DEFAULTS = {"engine_source": SOURCE, "build_priority": "normal"}
 
 
 class FakeModel:
@@ -47,7 +49,7 @@ def prepared(shunt_binary, tmp_path_factory) -> Daemon:
     if "PYTEST_XDIST_WORKER" in os.environ:
         top = top.parent
     folder = top / "prepared"
-    daemon = Daemon(shunt_binary, folder, ENV, engine_source=SOURCE)
+    daemon = Daemon(shunt_binary, folder, ENV, **DEFAULTS)
     with Path(top / "prepared.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "done").exists():
@@ -70,7 +72,7 @@ def make_daemon(shunt_binary, prepared, tmp_path):
     def make(name: str = "d", fresh: bool = False, **settings) -> Daemon:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        defaults = {"engine_source": SOURCE}
+        defaults = dict(DEFAULTS)
         if not fresh and "state_dir" not in settings:
             (folder / "state").mkdir()
             for kept in ("shunt.db", "owner"):

@@ -396,6 +396,7 @@ def test_no_memory_for_the_check_leaves_it_to_the_first_load(unproved):
     assert built["state"] == "built"
     assert "MiB" in built["reason"]
     daemon.switch("tiny.Q8_0", "vulkan", reload=True)
+    assert not stages(daemon.state / "store")
     assert environment(daemon)["state"] == "ready"
     assert "vulkan" in daemon.chat("tiny.Q8_0").json()["choices"][0]["message"]["content"]
 
@@ -466,11 +467,12 @@ def test_a_first_switch_that_breaks_anywhere_can_be_done_again(fresh, fake_model
     assert daemon.stop() in ((-signal.SIGKILL,) if "crash" in fault else (0, 1))
     del daemon.env["FAULT"]
     daemon.start()
-    assert not stages(daemon.state / "store")
+    assert all(s.joinpath("note").exists() for s in stages(daemon.state / "store"))
     if not daemon.get("/llm/api/models")["models"]:
         daemon.add(path)
     for task in daemon.get("/tasks")["tasks"]:
         assert task["state"] in ("succeeded", "failed"), task
     daemon.switch("tiny.Q8_0", "vulkan", reload=True)
+    assert not stages(daemon.state / "store")
     assert environment(daemon)["state"] == "ready"
     assert "vulkan" in daemon.chat("tiny.Q8_0").json()["choices"][0]["message"]["content"]

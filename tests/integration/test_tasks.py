@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import FAKES, wait_until
+from daemon import FAKES, processes_of, wait_until
 
 SWITCH = "/llm/api/models/tiny.Q8_0/switch-backend"
 
@@ -47,20 +47,6 @@ def test_the_log_is_whole_and_can_be_read_from_an_offset(fresh_daemon, model):
     assert fresh_daemon.http.get(f"/tasks/{task}/log?offset=10").text == whole[10:]
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of all processes whose working folder or words are below this one."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = process.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
-            cwd = str(process.joinpath("cwd").readlink())
-        except OSError:
-            continue
-        if str(folder) in words or cwd.startswith(str(folder)):
-            found.append(words)
-    return found
-
-
 def slow_source(tmp_path: Path, **what) -> Path:
     """The fake engine's source with a build that behaves otherwise."""
     source = tmp_path / "source"
@@ -96,18 +82,6 @@ def test_cancel_ends_the_compilers_within_two_seconds(slow):
     assert processes_of(stages) == []
     assert not list(stages.glob(".stage-*"))
     assert slow.model("tiny.Q8_0")["gpu_backend"] is None
-
-
-def test_after_a_crash_a_running_task_has_failed_and_its_stage_is_gone(slow):
-    task = slow.post(SWITCH, {"gpu_backend": "cpu"}, 202)["task_id"]
-    compiling(slow, task)
-    slow.kill()
-    slow.start()
-    ended = slow.get(f"/tasks/{task}")["task"]
-    assert ended["state"] == "failed"
-    assert "daemon" in ended["error"]["message"]
-    assert not list((slow.state / "store").glob(".stage-*"))
-    wait_until(lambda: not processes_of(slow.state / "store"), 5, "the compilers' end")
 
 
 def test_a_compiler_error_is_told_with_its_lines(make_daemon, fake_model, tmp_path):

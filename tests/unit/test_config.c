@@ -158,6 +158,7 @@ static const struct {
 	{"hold_bytes", "hold-bytes", "SHUNT_HOLD_BYTES", "3GB"},
 	{"drain_timeout", "drain-timeout", "SHUNT_DRAIN_TIMEOUT", "2h"},
 	{"build_jobs", "build-jobs", "SHUNT_BUILD_JOBS", "12"},
+	{"build_priority", "build-priority", "SHUNT_BUILD_PRIORITY", "normal"},
 	{"engine_source", "engine-source", "SHUNT_ENGINE_SOURCE", "https://h/x;y#sha256=0 ;z"},
 	{"engine_cpu", "engine-cpu", "SHUNT_ENGINE_CPU", "native"},
 	{"worker_env", "worker-env", "SHUNT_WORKER_ENV", "A=1,2 B=\"x y\""},
@@ -320,6 +321,8 @@ static void what_is_wrong_in_a_file_has_its_line(void **state)
 	refused(state, "state_dir = \"shunt\"\n", 1,
 		"setting 'state_dir': 'shunt' does not begin with '/'");
 	refused(state, "state_dir =\n", 1, "setting 'state_dir': must not be empty");
+	refused(state, "build_priority = low\n", 1,
+		"setting 'build_priority': 'low': expected idle or normal");
 	refused(state, "log_level = loud\n", 1,
 		"setting 'log_level': 'loud': expected error, warn, info or debug");
 	refused(state, "engine_cpu = z80\n", 1, "setting 'engine_cpu': unknown CPU 'z80'");

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -265,6 +266,116 @@ static void after_a_crash_the_stage_is_swept(void **state)
 }
 #endif
 
+/* A stage whose builder died: one that is noted in it, and what the next to sweep removes. */
+static void die_in_stage(struct fixture *f, const char *note, bool left)
+{
+	struct store_stage *st = NULL;
+	struct err e = {0};
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		st = begin(f->store, A);
+		fill(st);
+		if (note && !store_stage_set_note(st, note, &e))
+			_exit(1);
+		if (left)
+			store_stage_leave(st);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static int sweep(const struct fixture *f)
+{
+	struct err e = {0};
+	int removed = -1;
+
+	assert_true(store_sweep(f->store, &removed, &e));
+	assert_false(exists(at(f, ".lock-" A)));
+	return removed;
+}
+
+static void a_stage_with_a_note_is_taken_up(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stage *st = NULL;
+	struct err e = {0};
+
+	die_in_stage(f, "compiling\nfast", false);
+	assert_int_equal(sweep(f), 0);
+	st = begin(f->store, A);
+	assert_string_equal(store_stage_note(st), "compiling\nfast");
+	assert_true(exists(test_path(store_stage_path(st), "scratch")));
+	assert_false(exists(test_path(store_stage_out(st), "server"))); /* half of it, perhaps */
+	fill(st);
+	assert_true(store_stage_publish(st, "base", "", &e));
+	assert_true(store_check(f->store, A, &e));
+	assert_false(exists(at(f, ".stage-" A)));
+}
+
+static void a_stage_is_emptied_when_its_note_is_of_no_use(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stage *st = NULL;
+	struct err e = {0};
+
+	die_in_stage(f, "something else", false);
+	st = begin(f->store, A);
+	assert_true(store_stage_clear(st, &e));
+	assert_null(store_stage_note(st));
+	assert_false(exists(test_path(store_stage_path(st), "scratch")));
+	assert_true(exists(store_stage_out(st)));
+	store_stage_leave(st); /* as an abort: nothing is noted */
+	assert_false(exists(at(f, ".stage-" A)));
+}
+
+/* Its first line is the machine's boot. */
+static void change_note(const struct fixture *f, const char *text)
+{
+	test_write(at(f, ".stage-" A "/note"), text, strlen(text));
+}
+
+static void a_note_is_for_one_boot_unless_the_stage_was_left_in_order(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *note = NULL;
+	struct store_stage *st = NULL;
+
+	die_in_stage(f, "x", false);
+	change_note(f, "11111111-2222-3333-4444-555555555555\nx");
+	assert_int_equal(sweep(f), 1);
+	assert_false(exists(at(f, ".stage-" A)));
+
+	die_in_stage(f, "x", true);
+	note = test_read(at(f, ".stage-" A "/note"), NULL);
+	assert_string_equal(note, "any\nx");
+	assert_int_equal(sweep(f), 0);
+	st = begin(f->store, A);
+	free(note);
+	note = test_read(at(f, ".stage-" A "/note"), NULL);
+	assert_string_not_equal(note, "any\nx"); /* we may die with the machine */
+	store_stage_abort(st);
+}
+
+static void a_stage_that_nobody_takes_up_goes(void **state)
+{
+	struct fixture *f = *state;
+	const struct timespec old[2] = {{.tv_sec = time(NULL) - 4 * 24 * 3600},
+					{.tv_sec = time(NULL) - 4 * 24 * 3600}};
+
+	die_in_stage(f, NULL, false); /* died before there was anything to note */
+	assert_int_equal(sweep(f), 1);
+	die_in_stage(f, "x", false);
+	change_note(f, "cut of");
+	assert_int_equal(sweep(f), 1);
+	die_in_stage(f, "x", false);
+	assert_int_equal(utimensat(AT_FDCWD, at(f, ".stage-" A "/note"), old, 0), 0);
+	assert_int_equal(sweep(f), 1);
+	assert_false(exists(at(f, ".stage-" A)));
+}
+
 static void a_living_stage_is_not_swept(void **state)
 {
 	struct fixture *f = *state;
@@ -449,7 +560,7 @@ static void of_many_builders_one_builds(void **state)
 
 /* --- roots and garbage ------------------------------------------------------------------------ */
 
-static size_t collect(struct store *s, bool dry_run, char *ret_digest)
+static size_t collect_kind(struct store *s, bool dry_run, const char *kind, char *ret_digest)
 {
 	struct store_item *items = NULL;
 	size_t count = 0;
@@ -460,10 +571,32 @@ static size_t collect(struct store *s, bool dry_run, char *ret_digest)
 	if (count > 0) {
 		memcpy(ret_digest, items[0].digest, 65);
 		assert_true(items[0].size_bytes > 13);
-		assert_string_equal(items[0].kind, "base");
+		assert_string_equal(items[0].kind, kind);
 	}
 	store_items_free(items, count);
 	return count;
+}
+
+static size_t collect(struct store *s, bool dry_run, char *ret_digest)
+{
+	return collect_kind(s, dry_run, "base", ret_digest);
+}
+
+static void a_stage_that_nobody_works_in_is_collected(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stage *st = NULL;
+	char digest[65] = "";
+
+	st = begin(f->store, B);
+	die_in_stage(f, "x", false);
+	assert_int_equal(collect_kind(f->store, true, "stage", digest), 1);
+	assert_string_equal(digest, A);
+	assert_true(exists(at(f, ".stage-" A)));
+	assert_int_equal(collect_kind(f->store, false, "stage", digest), 1);
+	assert_false(exists(at(f, ".stage-" A)));
+	assert_true(exists(at(f, ".stage-" B)));
+	store_stage_abort(st);
 }
 
 static void what_any_root_names_stays(void **state)
@@ -548,6 +681,10 @@ int main(void)
 		TEST(a_failed_publication_leaves_nothing),
 		TEST(after_a_crash_the_stage_is_swept),
 #endif
+		TEST(a_stage_with_a_note_is_taken_up),
+		TEST(a_stage_is_emptied_when_its_note_is_of_no_use),
+		TEST(a_note_is_for_one_boot_unless_the_stage_was_left_in_order),
+		TEST(a_stage_that_nobody_takes_up_goes),
 		TEST(a_living_stage_is_not_swept),
 		TEST(what_still_works_in_a_stage_is_killed),
 		TEST(a_second_builder_waits_and_can_give_up),
@@ -556,6 +693,7 @@ int main(void)
 		TEST(another_daemons_builder_dying_lets_us_build),
 		TEST(of_many_builders_one_builds),
 		TEST(what_any_root_names_stays),
+		TEST(a_stage_that_nobody_works_in_is_collected),
 		TEST(a_root_needs_its_piece),
 		TEST(a_held_piece_is_not_collected),
 		TEST(a_store_that_cannot_be_made_says_so),
