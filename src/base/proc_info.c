@@ -132,6 +132,15 @@ int64_t proc_memory_bytes(pid_t pid)
 	return kb * 1024;
 }
 
+int64_t proc_own_bytes(pid_t pid)
+{
+	char text[4096];
+
+	if (pid <= 0 || !read_proc(pid, "status", text, sizeof(text)))
+		return 0;
+	return (kilobytes(text, "\nRssAnon:") + kilobytes(text, "\nVmSwap:")) * 1024;
+}
+
 /* clang-format off */
 static const struct {
 	int signal;

@@ -147,6 +147,8 @@ static bool open_serving(struct daemon *d, struct err *e)
 				       .tasks = d->tasks,
 				       .envs = d->envs,
 				       .drain_timeout_ms = c->drain_timeout_ms};
+	struct watch_limits watch = {.stall_ms = c->stall_timeout_ms,
+				     .growth_bytes = c->worker_growth};
 
 	if (!supervisor_open(run_dir, log_dir, &d->supervisor, e))
 		return false;
@@ -155,6 +157,7 @@ static bool open_serving(struct daemon *d, struct err *e)
 	ss.routes = d->routes;
 	if (!switcher_open(&ss, &d->switcher, e))
 		return false;
+	supervisor_set_limits(d->supervisor, &watch);
 	supervisor_on_crash(d->supervisor, switcher_worker_crashed, d->switcher);
 	d->gateway = gateway_new(d->routes, d->switcher);
 	return true;

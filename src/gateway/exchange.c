@@ -38,6 +38,7 @@ static bool stopped(void *arg, struct err *e)
 {
 	const struct exchange *c = arg;
 
+	worker_await(c->ticket.worker);
 	if (!route_cut_requested(&c->ticket))
 		return false;
 	err_set(e, ERR_UNAVAILABLE,
@@ -84,8 +85,10 @@ static struct upstream_watch watch_of(struct exchange *c)
 /* The worker's fault: says whose, once in the log. */
 static bool failed(struct exchange *c, struct err *e)
 {
-	if (e->kind == ERR_WORKER)
+	if (e->kind == ERR_WORKER) {
 		route_doubt(&c->ticket);
+		worker_broke_off(c->ticket.worker);
+	}
 	let_go(c);
 	if (e->kind != ERR_WORKER)
 		return false;
@@ -112,6 +115,7 @@ bool exchange_read(struct exchange *c, char *out, size_t size, size_t *ret_len, 
 
 	if (!upstream_read(c->up, &watch, out, size, ret_len, e))
 		return failed(c, e);
+	worker_touch(c->ticket.worker, out, *ret_len);
 	if (*ret_len == 0)
 		let_go(c);
 	else

@@ -292,6 +292,8 @@ static void look_at(struct lane *l, struct client *c)
 			lane_hand_over(l, c);
 		else if (since > IDLE_MS)
 			lane_close_client(l, c);
+	} else {
+		worker_await(c->ticket.worker);
 	}
 }
 

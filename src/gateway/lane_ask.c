@@ -220,6 +220,8 @@ void lane_fail(struct lane *l, struct client *c, const struct err *e)
 
 static void fail_worker(struct lane *l, struct client *c, struct err *e)
 {
+	route_doubt(&c->ticket);
+	worker_broke_off(c->ticket.worker);
 	(void)err_wrap(e, "model '%s'", c->model);
 	(void)err_hint(e, "shunt logs %s", c->model);
 	lane_fail(l, c, e);
@@ -310,6 +312,7 @@ static bool pass(struct lane *l, struct client *c, char *head, size_t head_len)
 		(void)snprintf(line, sizeof(line), "%zx\r\n", len);
 		parts[n++] = (struct iovec){line, strlen(line)};
 	}
+	worker_touch(c->ticket.worker, l->scratch, len);
 	if (len > 0) {
 		parts[n++] = (struct iovec){l->scratch, len};
 		c->in_event = l->scratch[len - 1] != '\n';

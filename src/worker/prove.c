@@ -34,6 +34,7 @@ static bool give_up(void *arg)
 {
 	struct prover *p = arg;
 	struct worker *w = p->worker;
+	int64_t limit = w->sv->limits.stall_ms, quiet;
 	int pid = worker_pid(w);
 
 	if (p->cancelled && p->cancelled(p->arg))
@@ -42,8 +43,8 @@ static bool give_up(void *arg)
 		return true;
 	if (p->activity.checked_ms != 0 && clock_ms() - p->activity.checked_ms < 500)
 		return false;
-	p->hung = activity_quiet_ms(&p->activity, pid, atomic_load(&w->output_bytes)) >=
-		  w->sv->quiet_ms;
+	quiet = activity_quiet_ms(&p->activity, pid, atomic_load(&w->output_bytes));
+	p->hung = limit > 0 && quiet >= limit;
 	return p->hung;
 }
 
@@ -85,7 +86,7 @@ static bool explain(struct prover *p, struct err *e)
 	}
 	(void)err_set(e, ERR_WORKER,
 		      "it hung at the first token: for %lld s no computing, no output",
-		      (long long)(w->sv->quiet_ms / 1000));
+		      (long long)(w->sv->limits.stall_ms / 1000));
 	return err_hint(e, "shunt logs %s", w->model_id);
 }
 

@@ -116,6 +116,7 @@ void spawn_clean(struct worker *w)
 
 	atomic_store(&w->pid, 0);
 	output_done(&w->out);
+	pulse_done(&w->dog.pulse);
 	close_p(&w->input);
 	w->input = -1;
 	if (w->pid_file)

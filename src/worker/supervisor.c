@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "worker/worker_priv.h"
 
-#define QUIET_MS 120000
+#define STALL_MS 120000
 /* At the end: a process that the kernel does not let go is left behind. */
 #define LAST_MS 8000
 
@@ -41,7 +41,7 @@ bool supervisor_open(const char *run_dir, const char *log_dir, struct supervisor
 	sv = mem_alloc(sizeof(*sv));
 	sv->run_dir = STEAL(run);
 	sv->log_dir = mem_dup(log_dir);
-	sv->quiet_ms = QUIET_MS;
+	sv->limits.stall_ms = STALL_MS;
 	sv->wake = wake;
 	pthread_mutex_init(&sv->lock, NULL);
 	*ret = sv;
@@ -54,9 +54,16 @@ void supervisor_on_crash(struct supervisor *sv, void (*fn)(void *, struct worker
 	sv->on_crash_arg = arg;
 }
 
-void supervisor_set_quiet_ms(struct supervisor *sv, int64_t quiet_ms)
+void supervisor_on_ailing(struct supervisor *sv, void (*fn)(void *, struct worker *, const char *),
+			  void *arg)
 {
-	sv->quiet_ms = quiet_ms;
+	sv->on_ailing = fn;
+	sv->ailing_arg = arg;
+}
+
+void supervisor_set_limits(struct supervisor *sv, const struct watch_limits *limits)
+{
+	sv->limits = *limits;
 }
 
 char *supervisor_log_path(const struct supervisor *sv, const char *model_id)

@@ -13,17 +13,6 @@
 #include "worker/death.h"
 #include "worker/worker_priv.h"
 
-#define WATCH_MS 500 /* how often a start is looked at */
-
-static void set_state(struct worker *w, enum worker_state state)
-{
-	pthread_mutex_lock(&w->lock);
-	atomic_store(&w->state, state);
-	w->over = w->over || state == WORKER_DOWN;
-	pthread_cond_broadcast(&w->changed);
-	pthread_mutex_unlock(&w->lock);
-}
-
 /* The first reason stays: what follows from our own killing is none. */
 static void judge(struct worker *w, const struct err *why)
 {
@@ -37,7 +26,7 @@ void worker_refuse(struct worker *w, const struct err *why)
 {
 	judge(w, why);
 	spawn_clean(w);
-	set_state(w, WORKER_DOWN);
+	worker_set_state(w, WORKER_DOWN);
 }
 
 void worker_heard(struct worker *w)
@@ -65,8 +54,8 @@ static void spawn(struct worker *w)
 		worker_refuse(w, &e);
 		return;
 	}
-	w->deadline_ms = clock_ms() + WATCH_MS;
-	set_state(w, WORKER_STARTING);
+	w->deadline_ms = clock_ms() + watchdog_pause_ms(w);
+	worker_set_state(w, WORKER_STARTING);
 }
 
 /* What ends it, harsher step by step. A stream that is open makes it deaf to all but the last; a
@@ -93,22 +82,31 @@ static void kill_now(struct worker *w)
 	proc_signal(&w->proc, SIGKILL);
 }
 
+/* It hangs in the kernel, in a driver most likely. It will go when that lets it. */
+static void abandon(struct worker *w)
+{
+	log_warn("worker does not end model=\"%s\" pid=%d, continuing", w->model_id, w->proc.pid);
+	close_p(&w->proc.pidfd);
+	w->proc = (struct proc){.pidfd = -1};
+	worker_event(w, EV_EXIT);
+}
+
 static const struct {
 	void (*act)(struct worker *w);
 	int then_wait_ms;
-} stop_steps[] = {{exit_line, 1200}, {terminate, 200}, {close_input, 200}, {kill_now, 1000}};
+} stop_steps[] = {
+	{exit_line, 1200}, {terminate, 200},  {close_input, 200}, {kill_now, 1000},
+	{kill_now, 1000},  {kill_now, 10000}, {abandon, 0},
+};
 
-enum { STOP_AT_ONCE = ARRAY_LEN(stop_steps) - 1 };
+enum { STOP_AT_ONCE = 3 };
 
-/* The last step is repeated until it has gone: a driver may hold it for a while. */
 static void escalate(struct worker *w)
 {
-	int step = w->stop_step;
+	int step = w->stop_step++;
 
-	stop_steps[step].act(w);
 	w->deadline_ms = clock_ms() + stop_steps[step].then_wait_ms;
-	if (step < STOP_AT_ONCE)
-		w->stop_step++;
+	stop_steps[step].act(w);
 }
 
 static void ask_to_stop(struct worker *w)
@@ -116,32 +114,32 @@ static void ask_to_stop(struct worker *w)
 	if (atomic_load(&w->state) == WORKER_STARTING)
 		terminate(w);
 	w->stop_step = 0;
-	set_state(w, WORKER_STOPPING);
+	worker_set_state(w, WORKER_STOPPING);
 	escalate(w);
 }
 
 static void kill_it(struct worker *w, const struct err *why)
 {
+	bool served = worker_state(w) == WORKER_RUNNING;
+
 	judge(w, why);
+	log_warn("worker is killed model=\"%s\" pid=%d reason=\"%s\", continuing", w->model_id,
+		 w->proc.pid, why->msg);
 	w->stop_step = STOP_AT_ONCE;
-	set_state(w, WORKER_STOPPING);
+	worker_set_state(w, served ? WORKER_FAILING : WORKER_STOPPING);
 	escalate(w);
 }
 
-/* A start is given up when it does nothing at all, however long it takes. */
-static void watch(struct worker *w)
+static void guard(struct worker *w)
 {
-	int64_t quiet = activity_quiet_ms(&w->activity, w->proc.pid, w->out.bytes);
-	struct err e = {0};
+	struct err why = {0};
+	enum watchdog_verdict verdict = watchdog_look(w, &why);
 
-	w->deadline_ms = clock_ms() + WATCH_MS;
-	if (quiet < w->sv->quiet_ms)
-		return;
-	(void)err_set(&e, ERR_WORKER,
-		      "it hung while loading: for %lld s no progress, no computing, no output",
-		      (long long)(quiet / 1000));
-	(void)err_hint(&e, "shunt logs %s", w->model_id);
-	kill_it(w, &e);
+	w->deadline_ms = clock_ms() + watchdog_pause_ms(w);
+	if (verdict == WATCHDOG_KILL)
+		kill_it(w, &why);
+	if (verdict == WATCHDOG_REPLACE && w->sv->on_ailing)
+		w->sv->on_ailing(w->sv->ailing_arg, w, why.msg);
 }
 
 /* Each device it was given is in use, and without a GPU none is. */
@@ -172,8 +170,8 @@ static void announce(struct worker *w)
 		kill_it(w, &e);
 		return;
 	}
-	w->deadline_ms = 0;
-	set_state(w, WORKER_RUNNING);
+	watchdog_ready(w);
+	worker_set_state(w, WORKER_RUNNING);
 	log_info("worker ready model=\"%s\" environment=%s pid=%d", w->model_id, w->environment,
 		 w->proc.pid);
 }
@@ -195,7 +193,7 @@ static void down(struct worker *w)
 {
 	w->deadline_ms = 0;
 	spawn_clean(w);
-	set_state(w, WORKER_DOWN);
+	worker_set_state(w, WORKER_DOWN);
 }
 
 static void gave_up(struct worker *w)
@@ -227,16 +225,18 @@ static void stopped(struct worker *w)
 	down(w);
 }
 
-/* What a worker does about each event. An empty cell: nothing, on purpose. */
+/* What a worker does about each event; where that leads is drawn in worker_state.c. An empty cell:
+ * nothing, on purpose. */
 typedef void action(struct worker *w);
 static action *const on[WORKER_DOWN + 1][EV_COUNT] = {
 	[WORKER_DOWN] = {[EV_START] = spawn},
 	[WORKER_STARTING] = {[EV_READY] = announce,
 			     [EV_STOP] = ask_to_stop,
 			     [EV_EXIT] = gave_up,
-			     [EV_TIMEOUT] = watch},
-	[WORKER_RUNNING] = {[EV_STOP] = ask_to_stop, [EV_EXIT] = crashed},
+			     [EV_TIMEOUT] = guard},
+	[WORKER_RUNNING] = {[EV_STOP] = ask_to_stop, [EV_EXIT] = crashed, [EV_TIMEOUT] = guard},
 	[WORKER_STOPPING] = {[EV_EXIT] = stopped, [EV_TIMEOUT] = escalate},
+	[WORKER_FAILING] = {[EV_EXIT] = crashed, [EV_TIMEOUT] = escalate},
 };
 
 void worker_event(struct worker *w, enum worker_ask event)

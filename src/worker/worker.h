@@ -7,8 +7,11 @@
  * thread may ask for a start or a stop and waits for it. Workers are reference-counted.
  *
  *   DOWN ─start─► STARTING ─ready─► RUNNING ─stop─► STOPPING ─exit─► DOWN
- *                    └─exit, timeout──┴──crash──► DOWN (classified, logged with the end of its
- * output)
+ *                    │                 ├─exit────────────────────────► DOWN (a crash)
+ *                    └─exit──► DOWN    └─stalled─► FAILING ─exit─────► DOWN (a crash)
+ *
+ * Why it went down is classified, and logged with the end of its output. What a RUNNING one is
+ * watched for stands in watchdog.h.
  */
 
 #include <stdatomic.h>
@@ -22,7 +25,13 @@
 struct supervisor;
 struct worker;
 
-enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_STOPPING, WORKER_DOWN };
+enum worker_state {
+	WORKER_STARTING,
+	WORKER_RUNNING,
+	WORKER_STOPPING, /* it was asked to, or did not come up */
+	WORKER_FAILING,  /* it is being killed because it stopped working */
+	WORKER_DOWN
+};
 const char *worker_state_name(enum worker_state s); /* "starting" */
 
 struct worker_spec {          /* strings borrowed during worker_start, copied */
@@ -55,35 +64,55 @@ void supervisor_free(struct supervisor *sv);
  * once, before run. */
 void supervisor_on_crash(struct supervisor *sv, void (*fn)(void *arg, struct worker *w), void *arg);
 
-/* For tests: how long a start may do nothing, instead of 120 s. Before the first start. */
-void supervisor_set_quiet_ms(struct supervisor *sv, int64_t quiet_ms);
+/* Called from the main thread when one that is RUNNING should be replaced before it does harm; why
+ * is a sentence. It serves on meanwhile. Must not block. Set once, before run. */
+void supervisor_on_ailing(struct supervisor *sv,
+			  void (*fn)(void *arg, struct worker *w, const char *why), void *arg);
+/* Before the first start. */
+struct watch_limits {
+	int64_t stall_ms;     /* without progress, while loading or while a request waits */
+	int64_t growth_bytes; /* more than when it was ready: replaced. 0: when memory is short */
+};
+void supervisor_set_limits(struct supervisor *sv, const struct watch_limits *limits);
 
 /* Starts and waits until it answers /health, reports the device it was given, or has failed.
  * progress: 0 … 1 of the load, may be NULL. cancelled may be NULL. A start that makes no progress
- * (no load percentage, no CPU time, no output) for 120 s is killed. *ret holds a reference for the
- * caller. ERR_NO_SPACE: out of memory; ERR_WORKER: why it ended, classified (missing library,
+ * (no load percentage, no CPU time, no output) for stall_ms is killed. *ret holds a reference for
+ * the caller. ERR_NO_SPACE: out of memory; ERR_WORKER: why it ended, classified (missing library,
  * SIGILL, unknown device, bad model …), with the end of its output. */
 MUST_CHECK bool worker_start(struct supervisor *sv, const struct worker_spec *spec,
 			     void (*progress)(void *arg, double fraction),
 			     bool (*cancelled)(void *arg), void *arg, struct worker **ret,
 			     struct err *e);
-/* Exit line on stdin, SIGTERM, close stdin, SIGKILL; returns when the process is reaped (bounded: ≤
- * 5 s). Idempotent. Upstream connections should be closed first. */
+/* Exit line on stdin, SIGTERM, close stdin, SIGKILL; returns when the process is reaped
+ * (bounded: ≤ 5 s, also when a driver holds it longer). Idempotent. Upstream connections should be
+ * closed first. */
 void worker_stop(struct worker *w);
 struct worker *worker_ref(struct worker *w);
 void worker_unref(struct worker *w); /* NULL is fine; the last one needs the process to be gone */
 CLEANUP_DEFINE(worker_unref, struct worker)
 
 /* What the gateway, the switch and the watchdog tell each other about a worker's requests. Written
- * by switch/route.c, but `touched_ms`; read anywhere. */
+ * by switch/route.c, but the last three; read anywhere. */
 struct worker_traffic {
-	atomic_int running;      /* requests on it now */
-	atomic_int movable;      /* of them, those that can stop and go on elsewhere */
-	atomic_uint cuts;        /* grows each time running requests are to be cut */
-	atomic_uint moves;       /* grows each time movable ones are asked to leave */
-	atomic_llong touched_ms; /* monotonic: when bytes of an answer last came; the gateway's */
+	atomic_int running; /* requests on it now */
+	atomic_int movable; /* of them, those that can stop and go on elsewhere */
+	atomic_uint cuts;   /* grows each time running requests are to be cut */
+	atomic_uint moves;  /* grows each time movable ones are asked to leave */
+	/* the gateway's: */
+	atomic_llong touched_ms; /* monotonic: when bytes of an answer last came */
+	atomic_llong awaited_ms; /* monotonic: when someone last waited for bytes */
+	atomic_uint breaks;      /* answers that it broke off */
 };
 struct worker_traffic *worker_traffic(struct worker *w);
+/* Any thread. Bytes of an answer have come. A comment in a stream is a sign that HTTP lives, which
+ * it does in a server that computes no more: it doesn't count. */
+void worker_touch(struct worker *w, const char *bytes, size_t len);
+/* Who reads from it finds nothing there: about every second. Not while a client that is slow to
+ * read is what is waited for. */
+void worker_await(struct worker *w);
+/* It closed a connection in the middle of an answer, or garbled it. */
+void worker_broke_off(struct worker *w);
 
 enum worker_state worker_state(const struct worker *w);
 const char *worker_socket(const struct worker *w);

@@ -5,16 +5,6 @@
 #include "base/proc.h"
 #include "worker/worker_priv.h"
 
-const char *worker_state_name(enum worker_state s)
-{
-	static const char *const names[] = {[WORKER_STARTING] = "starting",
-					    [WORKER_RUNNING] = "running",
-					    [WORKER_STOPPING] = "stopping",
-					    [WORKER_DOWN] = "down"};
-
-	return names[s];
-}
-
 struct worker *worker_ref(struct worker *w)
 {
 	atomic_fetch_add(&w->refs, 1);
@@ -44,11 +34,6 @@ void worker_unref(struct worker *w)
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->changed);
 	free(w);
-}
-
-enum worker_state worker_state(const struct worker *w)
-{
-	return atomic_load(&w->state);
 }
 
 const char *worker_socket(const struct worker *w)

@@ -15,8 +15,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/proc.h"
-#include "worker/activity.h"
 #include "worker/output.h"
+#include "worker/watchdog.h"
 #include "worker/worker.h"
 
 enum worker_ask { EV_START, EV_READY, EV_STOP, EV_EXIT, EV_TIMEOUT, EV_COUNT };
@@ -56,7 +56,7 @@ struct worker {
 	struct proc proc;
 	int input; /* our end of its stdin, −1: closed */
 	struct output out;
-	struct activity activity;
+	struct watchdog dog;
 	int status;          /* as from waitpid */
 	int64_t deadline_ms; /* EV_TIMEOUT then; 0: none */
 	int stop_step;
@@ -64,9 +64,11 @@ struct worker {
 
 struct supervisor {
 	char *run_dir, *log_dir;
-	int64_t quiet_ms;                          /* set before the first start */
-	void (*on_crash)(void *, struct worker *); /* set once */
-	void *on_crash_arg;
+	/* set once, before run */
+	struct watch_limits limits;
+	void (*on_crash)(void *, struct worker *);
+	void (*on_ailing)(void *, struct worker *, const char *);
+	void *on_crash_arg, *ailing_arg;
 	int wake; /* eventfd */
 
 	pthread_mutex_t lock;
@@ -86,6 +88,9 @@ struct supervisor {
 
 /* Hands an event to the main thread. False when there is none any more. */
 bool supervisor_ask(struct supervisor *sv, struct worker *w, enum worker_ask event);
+
+/* worker_state.c: the only writer of a worker's state. Main thread. */
+void worker_set_state(struct worker *w, enum worker_state state);
 
 /* worker.c, main thread: what the state table says. */
 void worker_event(struct worker *w, enum worker_ask event);

@@ -157,6 +157,8 @@ static const struct {
 	{"hold_limit", "hold-limit", "SHUNT_HOLD_LIMIT", "7"},
 	{"hold_bytes", "hold-bytes", "SHUNT_HOLD_BYTES", "3GB"},
 	{"drain_timeout", "drain-timeout", "SHUNT_DRAIN_TIMEOUT", "2h"},
+	{"stall_timeout", "stall-timeout", "SHUNT_STALL_TIMEOUT", "5min"},
+	{"worker_growth", "worker-growth", "SHUNT_WORKER_GROWTH", "2GB"},
 	{"build_jobs", "build-jobs", "SHUNT_BUILD_JOBS", "12"},
 	{"build_priority", "build-priority", "SHUNT_BUILD_PRIORITY", "normal"},
 	{"engine_source", "engine-source", "SHUNT_ENGINE_SOURCE", "https://h/x;y#sha256=0 ;z"},

@@ -2,227 +2,12 @@
 /* Workers against the fake llama-server; what it does is chosen by <model>.fake.json. */
 #include "test.h"
 
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 
-#include "base/clock.h"
-#include "base/err.h"
-#include "base/fs.h"
 #include "base/http.h"
-#include "base/mem.h"
 #include "base/proc.h"
-#include "worker/worker.h"
-
-#define FAKES SOURCE_DIR "/tests/fakes"
-
-struct fixture {
-	char *dir;
-	char *model;
-	struct supervisor *sv;
-	pthread_t loop;
-	bool running;
-	atomic_int crashes;
-	atomic_int told;
-	atomic_bool cancel;
-	double last_fraction;
-};
-
-static void *run_loop(void *arg)
-{
-	struct fixture *f = arg;
-
-	supervisor_run(f->sv, -1, NULL, NULL);
-	return NULL;
-}
-
-static void on_crash(void *arg, struct worker *w)
-{
-	struct fixture *f = arg;
-
-	assert_int_equal(worker_state(w), WORKER_DOWN);
-	atomic_fetch_add(&f->crashes, 1);
-}
-
-static void open_supervisor(struct fixture *f, const char *run_dir)
-{
-	struct err e = {0};
-
-	if (!supervisor_open(run_dir, test_path(f->dir, "logs"), &f->sv, &e))
-		fail_msg("%s", e.msg);
-	supervisor_on_crash(f->sv, on_crash, f);
-	supervisor_set_quiet_ms(f->sv, 1500);
-	assert_int_equal(pthread_create(&f->loop, NULL, run_loop, f), 0);
-	f->running = true;
-}
-
-static void close_supervisor(struct fixture *f)
-{
-	if (!f->running)
-		return;
-	supervisor_quit(f->sv);
-	pthread_join(f->loop, NULL);
-	supervisor_free(f->sv);
-	f->running = false;
-}
-
-static int setup(void **state)
-{
-	struct fixture *f = mem_alloc(sizeof(*f));
-
-	f->dir = test_dir_new();
-	f->model = mem_dup(test_path(f->dir, "m.gguf"));
-	test_write(f->model, "GGUF", 4);
-	open_supervisor(f, test_path(f->dir, "run"));
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	close_supervisor(f);
-	test_dir_free(f->dir);
-	free(f->model);
-	free(f);
-	return 0;
-}
-
-static void behave(struct fixture *f, const char *json)
-{
-	CLEANUP(free) char *path = mem_printf("%s.fake.json", f->model);
-
-	test_write(path, json, strlen(json));
-}
-
-static bool is_cancelled(void *arg)
-{
-	return atomic_load(&((struct fixture *)arg)->cancel);
-}
-
-static void on_progress(void *arg, double fraction)
-{
-	struct fixture *f = arg;
-
-	assert_true(fraction >= f->last_fraction && fraction <= 1);
-	f->last_fraction = fraction;
-	atomic_fetch_add(&f->told, 1);
-}
-
-/* backend NULL: cpu. */
-static bool start(struct fixture *f, const char *backend, struct worker **ret, struct err *e)
-{
-	CLEANUP(strv_done) struct strv env = {0};
-	static const char *const args[] = {"--parallel", "2", "--metrics", NULL};
-	struct worker_spec spec = {.model_id = "m",
-				   .model_path = f->model,
-				   .environment = "llm_m_test",
-				   .backend = backend ? backend : "cpu",
-				   .base_dir = FAKES,
-				   .device = backend ? "Vulkan0" : "none",
-				   .device_prefix = backend ? "Vulkan" : NULL,
-				   .args = args,
-				   .mode = "chat",
-				   .slots = 2};
-
-	strv_printf(&env, "PATH=%s", getenv("PATH"));
-	if (backend)
-		strv_printf(&env, "GGML_BACKEND_PATH=/nowhere/libggml-%s.so", backend);
-	spec.environ = strv_items(&env);
-	f->last_fraction = 0;
-	return worker_start(f->sv, &spec, on_progress, is_cancelled, f, ret, e);
-}
-
-static struct worker *start_ok(struct fixture *f, const char *backend)
-{
-	struct worker *w = NULL;
-	struct err e = {0};
-
-	if (!start(f, backend, &w, &e))
-		fail_msg("%s (%s)", e.msg, e.hint);
-	return w;
-}
-
-static void start_fails(struct fixture *f, const char *backend, enum err_kind kind,
-			const char *says)
-{
-	struct worker *w = NULL;
-	struct err e = {0};
-
-	assert_false(start(f, backend, &w, &e));
-	assert_null(w);
-	if (e.kind != kind || !strstr(e.msg, says))
-		fail_msg("'%s' is not said in: %s", says, e.msg);
-}
-
-/* Waits for an end that the test has caused. */
-static void wait_down(struct worker *w)
-{
-	int64_t until = clock_ms() + 10000;
-
-	while (worker_state(w) != WORKER_DOWN && clock_ms() < until)
-		(void)poll(NULL, 0, 5);
-	assert_int_equal(worker_state(w), WORKER_DOWN);
-}
-
-static char *events(struct fixture *f)
-{
-	CLEANUP(free) char *path = mem_printf("%s.fake.log", f->model);
-
-	return test_read(path, NULL);
-}
-
-/* Nothing is left of a worker but its log. */
-static bool any_entry(void *arg, const char *name, struct err *e)
-{
-	(*(int *)arg)++;
-	return true;
-}
-
-static int count_entries(const char *folder)
-{
-	struct err e = {0};
-	int count = 0;
-
-	assert_true(fs_each(folder, any_entry, &count, &e));
-	return count;
-}
-
-static int connect_to(const struct worker *w)
-{
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	assert_true(strlen(worker_socket(w)) < sizeof(to.sun_path));
-	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", worker_socket(w));
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
-	return fd;
-}
-
-/* An endless answer, of which the first bytes have come. */
-static int open_stream(const struct worker *w)
-{
-	static const char body[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],"
-				   "\"stream\":true,\"max_tokens\":1000000}";
-	CLEANUP(free)
-	char *request = mem_printf("POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
-				   "Content-Length: %zu\r\n\r\n%s",
-				   sizeof(body) - 1, body);
-	char answer[4096];
-	int fd = connect_to(w);
-
-	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
-	assert_true(read(fd, answer, sizeof(answer)) > 0);
-	return fd;
-}
+#include "worker_fixture.h"
 
 static void a_worker_starts_answers_and_stops(void **state)
 {
@@ -451,6 +236,19 @@ static void a_stop_with_a_stream_open_is_bounded(void **state)
 	assert_int_equal(atomic_load(&f->crashes), 0);
 }
 
+static void a_stop_of_a_stopped_process_is_bounded(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(worker_unref) struct worker *w = start_ok(f, NULL);
+	int64_t began = clock_ms();
+
+	assert_int_equal(kill(worker_pid(w), SIGSTOP), 0);
+	worker_stop(w);
+	assert_true(clock_ms() - began < 5000);
+	assert_int_equal(worker_state(w), WORKER_DOWN);
+	assert_int_equal(atomic_load(&f->crashes), 0);
+}
+
 static void the_end_of_the_daemon_stops_all(void **state)
 {
 	struct fixture *f = *state;
@@ -603,6 +401,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_wrong_device_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_load_can_be_cancelled, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stop_with_a_stream_open_is_bounded, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_stop_of_a_stopped_process_is_bounded, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(the_end_of_the_daemon_stops_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_long_path_still_has_a_socket, setup, teardown),
