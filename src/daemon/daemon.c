@@ -159,6 +159,7 @@ static bool open_serving(struct daemon *d, struct err *e)
 		return false;
 	supervisor_set_limits(d->supervisor, &watch);
 	supervisor_on_crash(d->supervisor, switcher_worker_crashed, d->switcher);
+	supervisor_on_ailing(d->supervisor, switcher_worker_ailing, d->switcher);
 	d->gateway = gateway_new(d->routes, d->switcher);
 	return true;
 }

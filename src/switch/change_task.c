@@ -24,7 +24,7 @@ static bool apply_load(struct change *c, const struct db_model *m, struct task *
 
 	if (!en->worker)
 		return change_load(c->sw, en, m, t, e);
-	if (en->loaded_as && strcmp(en->loaded_as, key) == 0)
+	if (!c->anew && en->loaded_as && strcmp(en->loaded_as, key) == 0)
 		return true;
 	return change_replace(c->sw, en, m, m->backend, m->environment, c->force, t, e);
 }

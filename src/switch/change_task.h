@@ -13,6 +13,7 @@ struct change {
 	enum reload reload;
 	bool force;
 	bool is_load;            /* load: the association stays */
+	bool anew;               /* load: also when it is loaded just so */
 	char task[TASK_ID_SIZE]; /* its own; guarded by switcher->lock */
 };
 

@@ -319,11 +319,53 @@ bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_
 	}
 	if (ok) {
 		pthread_mutex_lock(&sw->lock);
+		en->failures = 0; /* a user who asks for it does not wait */
+		en->not_before = 0;
 		ok = submit_load(sw, en, &m, ret_task, e);
 		pthread_mutex_unlock(&sw->lock);
 	}
 	db_model_done(&m);
 	return ok;
+}
+
+/* Lock held. */
+static bool submit_restart(struct switcher *sw, struct entry *en, const struct db_model *m,
+			   const char *why, struct err *e)
+{
+	struct change c = {.sw = sw, .entry = en, .is_load = true, .anew = true};
+	struct task_spec spec = {0};
+	char message[300], task[TASK_ID_SIZE];
+
+	(void)snprintf(message, sizeof(message), "Restarting %s on %s: %s", m->id, m->backend, why);
+	change_plan(&spec, CHANGE_LOAD);
+	describe(&spec, "load", m, m->environment, m->backend, message);
+	return backend_require(m->backend, &c.backend, e) &&
+	       submit(place_now(en), &c, &spec, task, e);
+}
+
+void switcher_worker_ailing(void *switcher, struct worker *w, const char *why)
+{
+	struct switcher *sw = switcher;
+	struct db_model m = {0};
+	struct entry *en;
+	struct err e = {0};
+	bool ok, wanted = false;
+
+	ok = find(sw, worker_model(w), &m, &en, &e);
+	if (ok) {
+		pthread_mutex_lock(&sw->lock);
+		wanted = en->worker == w && !en->busy && !en->task[0] && m.environment &&
+			 clock_ms() >= en->rest_until;
+		if (wanted)
+			en->rest_until = clock_ms() + entry_back_off_ms(en);
+		ok = !wanted || submit_restart(sw, en, &m, why, &e);
+		pthread_mutex_unlock(&sw->lock);
+	}
+	if (wanted && ok)
+		ok = db_event_add(sw->s.db, "worker-ailing", m.id, why, &e);
+	log_warn("worker ailing model=\"%s\" reason=\"%s\"%s, continuing", worker_model(w), why,
+		 wanted && ok ? "" : " replaced=no");
+	db_model_done(&m);
 }
 
 bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *e)

@@ -100,6 +100,14 @@ void entry_set_state(struct switcher *sw, struct entry *en, enum model_state sta
 	tasks_touch(sw->s.tasks);
 }
 
+int64_t entry_back_off_ms(struct entry *en)
+{
+	if (clock_ms() - en->ready_since > STEADY_MS)
+		en->failures = 0;
+	en->failures++;
+	return en->failures == 1 ? 0 : 1000LL << (en->failures < 7 ? en->failures - 1 : 6);
+}
+
 /* Its worker has died unasked: the next request starts it again, not before the back-off is over.
  */
 static void lost_worker(struct switcher *sw, struct entry *en)
@@ -110,12 +118,7 @@ static void lost_worker(struct switcher *sw, struct entry *en)
 
 	pthread_mutex_lock(&sw->lock);
 	w = STEAL(en->worker);
-	if (clock_ms() - en->ready_since > STEADY_MS)
-		en->failures = 0;
-	/* The first restart is at once, then after 2, 4 … 64 s. */
-	if (en->failures > 0)
-		en->not_before = clock_ms() + (1000LL << (en->failures < 6 ? en->failures : 6));
-	en->failures++;
+	en->not_before = clock_ms() + entry_back_off_ms(en);
 	pthread_mutex_unlock(&sw->lock);
 
 	death = worker_death(w);
@@ -240,6 +243,19 @@ bool switcher_model_removed(struct switcher *sw, const char *id, struct err *e)
 	return ok;
 }
 
+/* Lock held. A failed model is not started again at once. */
+static void say_why(const struct entry *en, char *buf, size_t size)
+{
+	int64_t wait_ms = en->not_before - clock_ms();
+
+	if (en->state == MODEL_FAILED && wait_ms > 0)
+		(void)snprintf(buf, size,
+			       "%.400s; a request starts it again in %lld s, a load at once",
+			       en->reason, (long long)wait_ms / 1000 + 1);
+	else
+		(void)snprintf(buf, size, "%s", en->reason);
+}
+
 void switcher_live(struct switcher *sw, const char *id, struct model_live *ret)
 {
 	struct entry *en;
@@ -249,7 +265,7 @@ void switcher_live(struct switcher *sw, const char *id, struct model_live *ret)
 	en = entry_find(sw, id);
 	if (en) {
 		ret->state = en->state;
-		memcpy(ret->reason, en->reason, sizeof(ret->reason));
+		say_why(en, ret->reason, sizeof(ret->reason));
 		memcpy(ret->task, entry_task(en), sizeof(ret->task));
 		ret->worker = en->worker ? worker_ref(en->worker) : NULL;
 		route_get_stats(en->route, &ret->requests);

@@ -92,3 +92,6 @@ void switcher_live(struct switcher *sw, const char *id, struct model_live *ret);
 void model_live_done(struct model_live *l);
 /* From the supervisor (main thread): a worker died. Doesn't block. */
 void switcher_worker_crashed(void *switcher, struct worker *w);
+/* From the supervisor (main thread): one should be replaced, and why. Doesn't block: a task does
+ * it, as for other options, so that no request is lost. */
+void switcher_worker_ailing(void *switcher, struct worker *w, const char *why);

@@ -27,6 +27,7 @@ struct entry {
 	char *first_backend;
 	int failures;        /* in a row, for the back-off */
 	int64_t not_before;  /* monotonic ms: no start on demand before */
+	int64_t rest_until;  /* monotonic ms: no replacement of an ailing worker before */
 	int64_t ready_since; /* monotonic ms */
 };
 
@@ -48,6 +49,8 @@ void entry_release(struct switcher *sw, struct entry *en);
 const char *entry_task(const struct entry *en);
 /* Lock held. Requests wait for a worker that nobody will bring: the route must be closed. */
 bool entry_line_is_left(const struct entry *en);
+/* Lock held. One more failure: the first wait is none, then 2, 4 … 64 s. */
+int64_t entry_back_off_ms(struct entry *en);
 /* Failures on another backend say nothing about this one: no back-off. */
 void entry_fresh(struct switcher *sw, struct entry *en);
 /* The only writer of a model's state; tells live viewers. why: NULL or the failure. */
