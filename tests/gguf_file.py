@@ -45,35 +45,37 @@ def write(path: Path, metadata: dict, tensors: list[tuple[str, list[int], int, b
     return path
 
 
-def _matrix(rng: random.Random, rows: int, columns: int) -> bytes:
+def _matrix(rng: random.Random, rows: int, columns: int, scale: float = 0.02) -> bytes:
     """Q8_0: blocks of an f16 scale and 32 signed bytes."""
-    scale = struct.pack("<e", 0.02 / 64)
-    return b"".join(scale + rng.randbytes(32) for _ in range(rows * columns // 32))
+    packed = struct.pack("<e", scale / 64)
+    return b"".join(packed + rng.randbytes(32) for _ in range(rows * columns // 32))
 
 
-def tiny_llama(path: Path, layers: int = 2, pooling: int | None = None) -> Path:
-    """A real llama of random weights that loads everywhere at once; its tokens are bytes. pooling:
-    llama.cpp's number of how an embedding is made (1: the mean); a chat model without."""
-    context, width = 2048, 64
-    rng = random.Random(0)
-    tokens = [b"<unk>", b"<s>", b"</s>"] + [b"<0x%02X>" % i for i in range(256)]
-    tokens += [b"w%d" % i for i in range(29)]  # a multiple of 32
-    wide, heads = width * 2, 2
-    metadata = {
-        "general.architecture": "llama",
+WIDTH, WIDE, HEADS, CONTEXT = 64, 128, 2, 2048
+TOKENS = [b"<unk>", b"<s>", b"</s>"] + [b"<0x%02X>" % i for i in range(256)]
+TOKENS += [b"w%d" % i for i in range(29)]  # a multiple of 32
+
+
+def _metadata(architecture: str, layers: int, more: dict) -> dict:
+    """Of a small model whose tokens are bytes. more: of the architecture, without its name."""
+    general = {
+        "context_length": CONTEXT,
+        "embedding_length": WIDTH,
+        "block_count": layers,
+        "feed_forward_length": WIDE,
+        "attention.head_count": HEADS,
+        "attention.head_count_kv": HEADS,
+        "rope.dimension_count": WIDTH // HEADS,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+        "vocab_size": len(TOKENS),
+    } | more
+    return {
+        "general.architecture": architecture,
         "general.name": "tiny",
         "general.file_type": 7,
-        "llama.context_length": context,
-        "llama.embedding_length": width,
-        "llama.block_count": layers,
-        "llama.feed_forward_length": wide,
-        "llama.attention.head_count": heads,
-        "llama.attention.head_count_kv": heads,
-        "llama.rope.dimension_count": width // heads,
-        "llama.attention.layer_norm_rms_epsilon": 1e-5,
-        "llama.vocab_size": len(tokens),
+        **{f"{architecture}.{key}": value for key, value in general.items()},
         "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.tokens": TOKENS,
         "tokenizer.ggml.scores": [0.0] * 3 + [-1000.0] * 256 + [-float(k) for k in range(29)],
         "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * 29,
         "tokenizer.ggml.bos_token_id": 1,
@@ -82,26 +84,116 @@ def tiny_llama(path: Path, layers: int = 2, pooling: int | None = None) -> Path:
         "tokenizer.chat_template": "{% for m in messages %}[{{m.role}}] {{m.content}}\n"
         "{% endfor %}[assistant] ",
     }
-    if pooling is not None:
-        metadata["llama.pooling_type"] = pooling
-    tensors = []
 
-    def matrix(name: str, rows: int, columns: int) -> None:
-        tensors.append((name, [columns, rows], Q8_0_TENSOR, _matrix(rng, rows, columns)))
 
-    def ones(name: str) -> None:
-        tensors.append((name, [width], F32_TENSOR, struct.pack("<f", 1.0) * width))
+class _Tensors(list):
+    """Random ones. scale: of their numbers; large enough, and what came before matters."""
 
-    matrix("token_embd.weight", len(tokens), width)
-    ones("output_norm.weight")
-    matrix("output.weight", len(tokens), width)
+    def __init__(self, scale: float = 0.02):
+        super().__init__()
+        self.rng, self.scale = random.Random(0), scale
+
+    def matrix(self, name: str, rows: int, columns: int) -> None:
+        data = _matrix(self.rng, rows, columns, self.scale)
+        self.append((f"{name}.weight", [columns, rows], Q8_0_TENSOR, data))
+
+    def exact(self, name: str, dims: list[int], low: float, high: float) -> None:
+        """float32, evenly between the two."""
+        count = 1
+        for n in dims:
+            count *= n
+        numbers = (self.rng.uniform(low, high) for _ in range(count))
+        self.append((name, dims, F32_TENSOR, struct.pack(f"<{count}f", *numbers)))
+
+    def ones(self, name: str, size: int = WIDTH) -> None:
+        self.append((f"{name}.weight", [size], F32_TENSOR, struct.pack("<f", 1.0) * size))
+
+    def attention(self, block: str) -> None:
+        for part in ("q", "k", "v", "output"):
+            self.matrix(f"{block}attn_{part}", WIDTH, WIDTH)
+
+    def feed_forward(self, block: str) -> None:
+        self.matrix(f"{block}ffn_gate", WIDE, WIDTH)
+        self.matrix(f"{block}ffn_up", WIDE, WIDTH)
+        self.matrix(f"{block}ffn_down", WIDTH, WIDE)
+
+
+def tiny_llama(
+    path: Path, layers: int = 2, pooling: int | None = None, scale: float = 0.02
+) -> Path:
+    """A real llama of random weights that loads everywhere at once; its tokens are bytes. pooling:
+    llama.cpp's number of how an embedding is made (1: the mean); a chat model without."""
+    t = _Tensors(scale)
+    t.matrix("token_embd", len(TOKENS), WIDTH)
+    t.ones("output_norm")
+    t.matrix("output", len(TOKENS), WIDTH)
     for n in range(layers):
         block = f"blk.{n}."
-        ones(block + "attn_norm.weight")
-        ones(block + "ffn_norm.weight")
-        for part in ("q", "k", "v", "output"):
-            matrix(f"{block}attn_{part}.weight", width, width)
-        matrix(block + "ffn_gate.weight", wide, width)
-        matrix(block + "ffn_up.weight", wide, width)
-        matrix(block + "ffn_down.weight", width, wide)
-    return write(path, metadata, tensors)
+        t.ones(block + "attn_norm")
+        t.ones(block + "ffn_norm")
+        t.attention(block)
+        t.feed_forward(block)
+    more = {} if pooling is None else {"pooling_type": pooling}
+    return write(path, _metadata("llama", layers, more), t)
+
+
+def tiny_sliding(path: Path) -> Path:
+    """Every second layer sees only the last 32 tokens (gemma2)."""
+    t = _Tensors(0.1)
+    t.matrix("token_embd", len(TOKENS), WIDTH)
+    t.ones("output_norm")
+    for n in range(2):
+        block = f"blk.{n}."
+        for norm in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"):
+            t.ones(block + norm)
+        t.attention(block)
+        t.feed_forward(block)
+    size = WIDTH // HEADS
+    more = {"attention.key_length": size, "attention.value_length": size}
+    more["attention.sliding_window"] = 32
+    return write(path, _metadata("gemma2", 2, more), t)
+
+
+def tiny_recurrent(path: Path) -> Path:
+    """No attention at all: one state instead of a growing memory (mamba)."""
+    inner, state, rank, kernel = 2 * WIDTH, 16, 4, 4
+    t = _Tensors(0.1)
+    t.matrix("token_embd", len(TOKENS), WIDTH)
+    t.ones("output_norm")
+    for n in range(2):
+        block = f"blk.{n}."
+        t.ones(block + "attn_norm")
+        t.matrix(block + "ssm_in", 2 * inner, WIDTH)
+        t.exact(block + "ssm_conv1d.weight", [kernel, inner], -0.5, 0.5)
+        t.exact(block + "ssm_conv1d.bias", [inner], -0.1, 0.1)
+        t.matrix(block + "ssm_x", rank + 2 * state, inner)
+        t.exact(block + "ssm_dt.weight", [rank, inner], -0.5, 0.5)
+        t.exact(block + "ssm_dt.bias", [inner], -4, -2)
+        t.exact(block + "ssm_a", [state, inner], -2, -0.1)
+        t.exact(block + "ssm_d", [inner], 0.5, 1)
+        t.matrix(block + "ssm_out", WIDTH, inner)
+    more = {"ssm.conv_kernel": kernel, "ssm.inner_size": inner, "ssm.state_size": state}
+    more |= {"ssm.time_step_rank": rank, "attention.head_count": 0, "feed_forward_length": 0}
+    more |= {"attention.head_count_kv": 0, "rope.dimension_count": 0}
+    return write(path, _metadata("mamba", 2, more), t)
+
+
+def tiny_hybrid(path: Path) -> Path:
+    """A layer with a state, and one with attention (lfm2)."""
+    kernel = 3
+    t = _Tensors(0.1)
+    t.matrix("token_embd", len(TOKENS), WIDTH)
+    t.ones("token_embd_norm")
+    for n in range(2):
+        block = f"blk.{n}."
+        t.ones(block + "attn_norm")
+        t.ones(block + "ffn_norm")
+        t.feed_forward(block)
+    t.exact("blk.0.shortconv.conv.weight", [kernel, WIDTH], -0.5, 0.5)
+    t.matrix("blk.0.shortconv.in_proj", 3 * WIDTH, WIDTH)
+    t.matrix("blk.0.shortconv.out_proj", WIDTH, WIDTH)
+    t.attention("blk.1.")
+    t.ones("blk.1.attn_q_norm", WIDTH // HEADS)
+    t.ones("blk.1.attn_k_norm", WIDTH // HEADS)
+    more = {"attention.head_count_kv": [0, HEADS], "shortconv.l_cache": kernel}
+    return write(path, _metadata("lfm2", 2, more), t)
