@@ -57,6 +57,8 @@ MUST_CHECK bool option_merge(const char *stored, const json_t *changes, char **r
 /* Of the options only those that a worker is started with, in one order: the same text, the same
  * worker. Caller frees. */
 char *option_worker_part(const char *stored);
+/* Of those, the ones that a saved conversation depends on. Caller frees. */
+char *option_context_part(const char *stored);
 /* "n_ctx=4096" as the command line has it, to an object with one JSON value of the right type;
  * nothing after '=' is null, the default. Bounds are left to option_merge. */
 MUST_CHECK bool option_parse_pair(const char *pair, json_t *object, struct err *e);
@@ -69,6 +71,11 @@ struct option_facts { /* of the model, for defaults */
 int option_parallel(const char *stored); /* slots, default 4 */
 /* What one conversation may use; default the smaller of trained and 8192. */
 int64_t option_n_ctx(const char *stored, const struct option_facts *facts);
+/* Tokens that all slots together may hold. */
+int64_t option_ctx_size(const char *stored, const struct option_facts *facts);
+bool option_flag(const char *stored, const char *name, bool fallback);
+/* Why no conversation of such a model can be saved, NULL: it can; static. */
+const char *option_context_never(const char *stored, const struct option_facts *facts);
 /* "chat", "embedding", "rerank": as set, else of the model; static. */
 const char *option_mode(const char *stored, const struct option_facts *facts);
 const char *option_device(const char *stored, char *buf,

@@ -37,6 +37,12 @@ static int64_t n_ctx_of(const json_t *options, const struct option_facts *facts)
 	return int_of(options, "n_ctx", n < CTX_MIN ? CTX_MIN : n);
 }
 
+/* See option.h. */
+static int64_t ctx_size_of(const json_t *options, const struct option_facts *facts)
+{
+	return n_ctx_of(options, facts) * int_of(options, "parallel", 1);
+}
+
 static const char *mode_of(const json_t *options, const struct option_facts *facts)
 {
 	static const char *const modes[] = {"chat", "embedding", "rerank"};
@@ -68,6 +74,13 @@ int64_t option_n_ctx(const char *stored, const struct option_facts *facts)
 	CLEANUP(json_decref) json_t *options = load(stored);
 
 	return n_ctx_of(options, facts);
+}
+
+int64_t option_ctx_size(const char *stored, const struct option_facts *facts)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	return ctx_size_of(options, facts);
 }
 
 const char *option_mode(const char *stored, const struct option_facts *facts)
@@ -103,9 +116,8 @@ static void add_context(struct strv *args, const json_t *options, const struct o
 {
 	int64_t n_ctx = n_ctx_of(options, facts);
 	int64_t parallel = int_of(options, "parallel", PARALLEL_DEFAULT);
-	bool own = json_object_get(options, "parallel") != NULL; /* see option.h */
 
-	add_int(args, "--ctx-size", own ? n_ctx * parallel : n_ctx);
+	add_int(args, "--ctx-size", ctx_size_of(options, facts));
 	add_int(args, "--parallel", parallel);
 	strv_add(args, "--kv-unified");
 	add_int(args, "--kv-unified-per-slot", n_ctx);

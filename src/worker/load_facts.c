@@ -79,6 +79,11 @@ static void add_buffer(struct load_facts *f, const char *line, const char *size)
 	size_t len;
 	double mib;
 
+	if (!number(size + strlen(" buffer size ="), 1e9, &mib))
+		return;
+	if (size - line > 3 &&
+	    (strncmp(size - 3, " KV", 3) == 0 || strncmp(size - 3, " RS", 3) == 0))
+		f->context_bytes += (int64_t)(mib * 1048576.0);
 	while (name > line && name[-1] != ':')
 		name--;
 	name += strspn(name, " ");
@@ -86,13 +91,13 @@ static void add_buffer(struct load_facts *f, const char *line, const char *size)
 	if (name >= size || strncmp(name, "CPU", 3) == 0 ||
 	    (len >= 5 && strncmp(name + len - 5, "_Host", 5) == 0))
 		return;
-	if (number(size + strlen(" buffer size ="), 1e9, &mib))
-		f->device_bytes += (int64_t)(mib * 1048576.0);
+	f->device_bytes += (int64_t)(mib * 1048576.0);
 }
 
 bool load_facts_line(struct load_facts *f, const char *line)
 {
 	const char *at;
+	double window;
 
 	if (strncmp(line, message, sizeof(message) - 1) == 0) {
 		if (strstr(line, "\"state\":\"loading\""))
@@ -104,7 +109,10 @@ bool load_facts_line(struct load_facts *f, const char *line)
 	/* What it logs later may quote anything. */
 	if (f->ready)
 		return false;
-	if ((at = strstr(line, ": using device ")))
+	if ((at = strstr(line, "print_info: n_swa ")) && (at = strchr(at, '=')) &&
+	    number(at + 1, 1e9, &window))
+		f->window = (int64_t)window;
+	else if ((at = strstr(line, ": using device ")))
 		add_device(f, at + strlen(": using device "));
 	else if ((at = strstr(line, " buffer size =")))
 		add_buffer(f, line, at);

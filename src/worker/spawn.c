@@ -56,6 +56,10 @@ static void make_args(const struct worker *w, struct strv *ret)
 		strv_add(ret, fixed[i]);
 	for (size_t i = 0; i < w->args.count; i++)
 		strv_add(ret, w->args.items[i]);
+	if (w->context.dir) {
+		strv_add(ret, "--slot-save-path");
+		strv_add(ret, w->context.dir);
+	}
 }
 
 /* A socket, not a pipe, for its stdin: writing to one that nobody reads raises no signal. */

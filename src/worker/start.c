@@ -132,6 +132,10 @@ static struct worker *new_worker(struct supervisor *sv, const struct worker_spec
 	/* Its presence makes the server speak to us on stdout and listen on stdin. */
 	strv_add(&w->environ, "LLAMA_SERVER_ROUTER_PORT=1");
 	w->slots = spec->slots > 0 ? spec->slots : 1;
+	w->context.dir = mem_dup(spec->context_dir);
+	w->context.key = mem_dup(spec->context_key ? spec->context_key : "");
+	w->context.tokens = spec->context_tokens;
+	w->context.carried = mem_array((size_t)w->slots, sizeof(*w->context.carried));
 	w->folder_fd = w->input = w->proc.pidfd = w->out.fd = w->out.log = w->dog.pulse.fd = -1;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);

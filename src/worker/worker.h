@@ -46,6 +46,10 @@ struct worker_spec {          /* strings borrowed during worker_start, copied */
 	const char *const *environ; /* NULL-ended, whole environment */
 	const char *mode;           /* chat, embedding, rerank: how it is proved */
 	int slots;                  /* generations at once */
+	/* Of its conversations: where they may be saved (absolute, a folder; NULL: never), what
+	 * they fit (see context_key), how many tokens its memory holds. */
+	const char *context_dir, *context_key;
+	int64_t context_tokens;
 };
 
 /* run_dir: 0700 folder for sockets and working folders, a short path; log_dir gets <model>.log
@@ -131,3 +135,14 @@ char *worker_death(const struct worker *w);
 MUST_CHECK bool worker_prove(struct worker *w, bool (*cancelled)(void *), void *arg, struct err *e);
 /* Path of a model's log, caller frees. */
 char *supervisor_log_path(const struct supervisor *sv, const char *model_id);
+
+/* What its slots can hold; borrowed from the worker. */
+struct worker_context {
+	const char *dir, *key; /* as in the spec */
+	int64_t tokens;
+	int64_t bytes;    /* of that memory, as it said when it loaded; 0: it did not */
+	int64_t window;   /* of its attention, 0: none */
+	int64_t *carried; /* one for each slot: tokens that came from a file. /slots is silent about
+			     a slot without a request. For who has the model's slot. */
+};
+void worker_get_context(struct worker *w, struct worker_context *ret);

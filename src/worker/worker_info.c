@@ -29,6 +29,9 @@ void worker_unref(struct worker *w)
 	free(w->device_prefix);
 	free(w->mode);
 	free(w->program);
+	free((char *)w->context.dir);
+	free((char *)w->context.key);
+	free(w->context.carried);
 	strv_done(&w->args);
 	strv_done(&w->environ);
 	pthread_mutex_destroy(&w->lock);
@@ -104,4 +107,11 @@ char *worker_death(const struct worker *w)
 	why = mem_dup(w->over ? w->verdict.msg : "");
 	pthread_mutex_unlock(&locked->lock);
 	return why;
+}
+
+void worker_get_context(struct worker *w, struct worker_context *ret)
+{
+	*ret = w->context;
+	ret->bytes = atomic_load(&w->context_bytes);
+	ret->window = atomic_load(&w->window);
 }

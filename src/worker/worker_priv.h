@@ -32,11 +32,12 @@ struct worker {
 	char *program;
 	struct strv args, environ;
 	int slots;
+	struct worker_context context; /* its strings and the array owned; bytes unused */
 
 	_Atomic enum worker_state state; /* written under lock */
 	atomic_int pid;                  /* 0: no process */
 	atomic_llong output_bytes;
-	atomic_llong device_bytes;
+	atomic_llong device_bytes, context_bytes, window;
 	struct worker_traffic traffic;
 
 	pthread_mutex_t lock;

@@ -88,6 +88,24 @@ static void devices_and_their_memory_are_read_from_the_log(void **state)
 	assert_int_equal(f.device_bytes, 96LL << 20);
 }
 
+static void the_memory_of_conversations_is_read_from_the_log(void **state)
+{
+	static const char *const lines[] = {
+		"0.00.01 I print_info: n_swa                 = 512",
+		"0.00.02 I load_tensors:   CPU_Mapped model buffer size =    30.00 MiB",
+		"0.00.03 I llama_kv_cache:        CPU KV buffer size =     2.00 MiB",
+		"0.00.03 I llama_kv_cache:    Vulkan0 KV buffer size =    32.00 MiB",
+		"0.00.03 I llama_memory_recurrent:        CPU RS buffer size =     0.50 MiB",
+	};
+	struct load_facts f = {0};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		assert_false(load_facts_line(&f, lines[i]));
+	assert_int_equal(f.window, 512);
+	assert_int_equal(f.context_bytes, (34LL << 20) + (1 << 19));
+	assert_int_equal(f.device_bytes, 32LL << 20);
+}
+
 static void what_is_logged_after_the_load_is_no_fact(void **state)
 {
 	struct load_facts f = {.ready = true};
@@ -118,6 +136,7 @@ int main(void)
 		cmocka_unit_test(progress_never_falls),
 		cmocka_unit_test(nonsense_changes_nothing),
 		cmocka_unit_test(devices_and_their_memory_are_read_from_the_log),
+		cmocka_unit_test(the_memory_of_conversations_is_read_from_the_log),
 		cmocka_unit_test(what_is_logged_after_the_load_is_no_fact),
 		cmocka_unit_test(too_many_devices_are_cut),
 	};
