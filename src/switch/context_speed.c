@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How fast a model reads its prompt in an environment. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/http.h"
+#include "base/mem.h"
+#include "switch/context_priv.h"
+
+/* Fewer tokens say little about a speed. */
+#define LIFE_TOKENS 256
+/* A slow device gets a short prompt; one that was quick with it, a longer one, which tells more. */
+#define PROBE_SHORT 16
+#define PROBE_LONG 128
+#define PROBE_LONG_MS 200
+#define PROBE_MS 2000
+
+/* Lock held. */
+static struct context_speed *find(struct contexts *cs, const char *model_id,
+				  const char *environment)
+{
+	struct context_speed *s = cs->speeds;
+
+	while (s &&
+	       (strcmp(s->model_id, model_id) != 0 || strcmp(s->environment, environment) != 0))
+		s = s->next;
+	return s;
+}
+
+double speed_known(struct contexts *cs, const char *model_id, const char *environment)
+{
+	const struct context_speed *s;
+	double known;
+
+	pthread_mutex_lock(&cs->lock);
+	s = find(cs, model_id, environment);
+	known = s ? s->tokens_per_s : 0;
+	pthread_mutex_unlock(&cs->lock);
+	return known;
+}
+
+static void remember(struct contexts *cs, const struct worker *w, double tokens_per_s)
+{
+	struct context_speed *s;
+
+	pthread_mutex_lock(&cs->lock);
+	s = find(cs, worker_model(w), worker_environment(w));
+	if (!s) {
+		s = mem_alloc(sizeof(*s));
+		s->model_id = mem_dup(worker_model(w));
+		s->environment = mem_dup(worker_environment(w));
+		s->next = cs->speeds;
+		cs->speeds = s;
+	}
+	s->tokens_per_s = tokens_per_s;
+	pthread_mutex_unlock(&cs->lock);
+}
+
+/* The number after the first `name` at a line's start or after a quote; 0: none. */
+static double value_after(const char *text, const char *name)
+{
+	const char *at = text ? strstr(text, name) : NULL;
+	char *end = NULL;
+	double value;
+
+	if (!at)
+		return 0;
+	at += strlen(name);
+	errno = 0;
+	value = strtod(at, &end);
+	return end == at || errno != 0 || !(value > 0) || value > 1e15 ? 0 : value;
+}
+
+void speed_learn(struct contexts *cs, struct worker *w)
+{
+	struct http_request ask = {
+		.socket = worker_socket(w), .url = "http://localhost/metrics", .timeout_ms = 2000};
+	CLEANUP(http_response_done) struct http_response answer = {0};
+	struct err ignored = {0};
+	double tokens, seconds;
+
+	if (!http_fetch(&ask, &answer, &ignored) || answer.status != 200)
+		return;
+	tokens = value_after(answer.body, "\nllamacpp:prompt_tokens_total ");
+	seconds = value_after(answer.body, "\nllamacpp:prompt_seconds_total ");
+	if (tokens >= LIFE_TOKENS && seconds > 0)
+		remember(cs, w, tokens / seconds);
+}
+
+/* Prefills so many tokens in slot 0; any will do. Tokens a second, 0 when it would not, and when it
+ * takes too long at most that. */
+static double prefill(struct worker *w, int tokens, const struct context_patience *p)
+{
+	CLEANUP(buf_done) struct buf body = {0};
+	CLEANUP(http_response_done) struct http_response answer = {0};
+	struct http_request ask = {.socket = worker_socket(w),
+				   .url = "http://localhost/completion",
+				   .timeout_ms = PROBE_MS,
+				   .cancelled = p->cancelled,
+				   .arg = p->arg};
+	int64_t began = clock_ms();
+	struct err ignored = {0};
+
+	for (int i = 0; i < tokens; i++)
+		buf_printf(&body, i ? ",%d" : "{\"prompt\":[%d", 3 + i % 64);
+	buf_str(&body, "],\"n_predict\":1,\"cache_prompt\":false,\"id_slot\":0}");
+	ask.body = body.data;
+	if (!http_fetch(&ask, &answer, &ignored))
+		return clock_ms() - began < PROBE_MS ? 0 : tokens * 1000.0 / PROBE_MS;
+	return answer.status == 200 ? value_after(answer.body, "\"prompt_per_second\":") : 0;
+}
+
+void speed_probe(struct contexts *cs, struct worker *w, const struct context_patience *p)
+{
+	double speed, longer = 0;
+
+	if (speed_known(cs, worker_model(w), worker_environment(w)) > 0)
+		return;
+	speed = prefill(w, PROBE_SHORT, p);
+	if (speed > PROBE_LONG * 1000.0 / PROBE_LONG_MS)
+		longer = prefill(w, PROBE_LONG, p);
+	speed = longer > speed ? longer : speed;
+	if (speed > 0)
+		remember(cs, w, speed);
+	slot_erase(w, 0);
+}
+
+void speeds_free(struct contexts *cs)
+{
+	struct context_speed *s;
+
+	while ((s = cs->speeds)) {
+		cs->speeds = s->next;
+		free(s->model_id);
+		free(s->environment);
+		free(s);
+	}
+}
