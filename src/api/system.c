@@ -92,6 +92,25 @@ static void add_models(struct buf *out, const struct row *rows, size_t count)
 			       rows[i].memory_bytes);
 }
 
+static void add_context(struct buf *out, struct switcher *sw)
+{
+	struct context_totals t = {0};
+
+	switcher_context_totals(sw, &t);
+	family(out, "shunt_context_moves_total", "counter",
+	       "Changes of a worker whose conversations came along, or were lost on the way.");
+	sample(out, "shunt_context_moves_total", "result", "carried", t.carried);
+	sample(out, "shunt_context_moves_total", "result", "left", t.left);
+	family(out, "shunt_context_tokens_total", "counter", "Tokens that came along.");
+	buf_printf(out, "shunt_context_tokens_total %lld\n", (long long)t.tokens);
+	family(out, "shunt_context_bytes_total", "counter", "Bytes of them.");
+	buf_printf(out, "shunt_context_bytes_total %lld\n", (long long)t.bytes);
+	/* A gauge: a carry that took longer than thought lowers it. */
+	family(out, "shunt_context_spared_seconds", "gauge",
+	       "Time that computing them again would have taken longer, estimated.");
+	buf_printf(out, "shunt_context_spared_seconds %.3f\n", (double)t.spared_ms / 1000);
+}
+
 static bool add_tasks(struct buf *out, struct tasks *ts, struct err *e)
 {
 	static const char *const states[] = {"queued", "running"};
@@ -131,6 +150,7 @@ bool system_metrics(struct call *c, struct err *e)
 	family(&out, "shunt_build_info", "gauge", "Version of the daemon.");
 	sample(&out, "shunt_build_info", "version", SHUNT_VERSION, 1);
 	add_models(&out, rows, count);
+	add_context(&out, c->api->s.switcher);
 	ok = add_tasks(&out, c->api->s.tasks, e);
 	db_models_free(models, count);
 	if (ok)

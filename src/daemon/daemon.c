@@ -16,6 +16,8 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "daemon/data_dir.h"
+#include "model/option.h"
+#include "switch/context.h"
 
 struct daemon {
 	const struct config *config;
@@ -34,6 +36,7 @@ struct daemon {
 	struct envs *envs;
 	struct supervisor *supervisor;
 	struct routes *routes;
+	struct contexts *contexts;
 	struct switcher *switcher;
 	struct gateway *gateway;
 	struct api *api;
@@ -135,6 +138,28 @@ static bool open_state(struct daemon *d, struct err *e)
 	return envs_open(&ns, &d->envs, e);
 }
 
+static bool keeps_context(void *arg, const char *model_id)
+{
+	struct db_model m = {0};
+	struct err ignored = {0};
+	bool keeps = db_model_get(arg, model_id, &m, &ignored) &&
+		     option_flag(m.options, "keep_context", false);
+
+	db_model_done(&m);
+	return keeps;
+}
+
+/* What a switch has left, and what nobody wants to keep any more, goes. */
+static bool open_contexts(struct daemon *d, struct err *e)
+{
+	CLEANUP(free) char *dir = fs_join(d->config->state_dir, "context");
+
+	if (!contexts_open(dir, d->config->context_bytes, &d->contexts, e))
+		return false;
+	contexts_sweep(d->contexts, keeps_context, d->db);
+	return true;
+}
+
 static bool open_serving(struct daemon *d, struct err *e)
 {
 	const struct config *c = d->config;
@@ -150,11 +175,13 @@ static bool open_serving(struct daemon *d, struct err *e)
 	struct watch_limits watch = {.stall_ms = c->stall_timeout_ms,
 				     .growth_bytes = c->worker_growth};
 
-	if (!supervisor_open(run_dir, log_dir, &d->supervisor, e))
+	/* After the supervisor: workers that outlived another daemon are gone. */
+	if (!supervisor_open(run_dir, log_dir, &d->supervisor, e) || !open_contexts(d, e))
 		return false;
 	d->routes = routes_new(&limits);
 	ss.supervisor = d->supervisor;
 	ss.routes = d->routes;
+	ss.contexts = d->contexts;
 	if (!switcher_open(&ss, &d->switcher, e))
 		return false;
 	supervisor_set_limits(d->supervisor, &watch);
@@ -226,6 +253,7 @@ static void take_down(struct daemon *d)
 	api_free(d->api);
 	gateway_free(d->gateway);
 	switcher_free(d->switcher);
+	contexts_free(d->contexts);
 	routes_free(d->routes);
 	supervisor_free(d->supervisor);
 	envs_free(d->envs);

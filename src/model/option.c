@@ -83,9 +83,9 @@ static const struct option table[] = {
 	{"idle_unload", OPTION_INT, false, false, 0, 31536000, NULL, "0", NULL,
 	 "seconds without a request until it is unloaded; 0 never (kept for a later release)"},
 	{"keep_context", OPTION_BOOL, false, false, 0, 0, NULL, "false", NULL,
-	 "keep conversations over an unload (kept for a later release)"},
+	 "keep conversations over an unload and a restart"},
 	{"migrate", OPTION_BOOL, false, false, 0, 0, NULL, "true", NULL,
-	 "move conversations along in a switch (kept for a later release)"},
+	 "move conversations along in a switch"},
 	{0},
 };
 /* clang-format on */

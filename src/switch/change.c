@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,12 +29,24 @@ static void on_load(void *task, double fraction)
 		task_progress(task, fraction);
 }
 
+char *change_context_key(struct switcher *sw, const struct db_model *m, const char *environment)
+{
+	CLEANUP(env_run_done) struct env_run run = {0};
+	struct err e = {0};
+
+	if (!envs_run_facts(sw->s.envs, environment, &run, &e))
+		return mem_printf("!%s", e.msg);
+	return context_key(m, run.base_dir);
+}
+
 bool change_start(struct switcher *sw, const struct db_model *m, const char *environment,
 		  struct task *t, struct worker **ret, struct err *e)
 {
 	CLEANUP(env_run_done) struct env_run run = {0};
 	CLEANUP(strv_done) struct strv args = {0};
 	struct option_facts facts = {.context_length = m->context_length, .mode = m->mode};
+	CLEANUP(free) char *folder = contexts_folder(sw->s.contexts, m->id);
+	CLEANUP(free) char *key = NULL;
 	char device[64];
 	struct worker *w = NULL;
 	bool gpu;
@@ -48,6 +61,7 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 		return err_hint(e, "shunt set %s devices=", m->id);
 	}
 	option_args(m->options, &facts, gpu, &args);
+	key = context_key(m, run.base_dir);
 	struct worker_spec spec = {
 		.model_id = m->id,
 		.model_path = m->path,
@@ -60,6 +74,9 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 		.environ = strv_items(&run.environ),
 		.slots = option_parallel(m->options),
 		.mode = option_mode(m->options, &facts),
+		.context_dir = key[0] == '!' ? NULL : folder,
+		.context_key = key,
+		.context_tokens = option_ctx_size(m->options, &facts),
 	};
 	if (!worker_start(sw->s.supervisor, &spec, on_load, t ? task_cancelled : NULL, t, &w, e))
 		return err_wrap(e, "starting '%s' on %s", m->id, run.backend->name);
@@ -75,6 +92,18 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 	}
 	*ret = w;
 	return true;
+}
+
+bool change_restore(struct switcher *sw, const struct db_model *m, const char *environment,
+		    struct task *t, struct context *c, struct worker **w, struct err *e)
+{
+	if (context_restore(c, *w, t ? task_cancelled : NULL, t) == CONTEXT_DONE)
+		return true;
+	log_warn("worker lost its conversations model=%s reason=\"%s\", continuing", m->id,
+		 c->report.why_not);
+	worker_stop(*w);
+	worker_unref(STEAL(*w));
+	return change_start(sw, m, environment, t, w, e);
 }
 
 void change_set_worker(struct switcher *sw, struct entry *en, struct worker *w, char *loaded_as)
@@ -106,6 +135,28 @@ void change_give_up(struct switcher *sw, struct entry *en, const struct err *why
 	route_close(en->route, why);
 }
 
+/* What an unload kept, if it is still wanted. */
+static bool restore_kept(struct switcher *sw, const struct db_model *m, struct task *t,
+			 struct worker **w, struct err *e)
+{
+	CLEANUP(context_done) struct context kept = {0};
+	json_t *result;
+	char *text;
+	bool ok;
+
+	context_find_kept(sw->s.contexts, m->id, &kept);
+	if (!kept.owner || !option_flag(m->options, "keep_context", false))
+		return true;
+	ok = change_restore(sw, m, m->environment, t, &kept, w, e);
+	result = json_pack("{s:o}", "context", context_report_json(&kept.report));
+	text = json_dumps(result, JSON_COMPACT);
+	if (t)
+		task_result(t, text);
+	free(text);
+	json_decref(result);
+	return ok;
+}
+
 bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m, struct task *t,
 		 struct err *e)
 {
@@ -113,7 +164,7 @@ bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m
 
 	entry_set_state(sw, en, MODEL_LOADING, NULL);
 	route_hold(en->route);
-	if (!change_start(sw, m, m->environment, t, &w, e)) {
+	if (!change_start(sw, m, m->environment, t, &w, e) || !restore_kept(sw, m, t, &w, e)) {
 		if (e->kind != ERR_CANCELLED) {
 			change_give_up(sw, en, e);
 			return false;
@@ -160,9 +211,31 @@ bool change_drain(struct switcher *sw, struct entry *en, bool force, bool (*canc
 	return err_hint(e, "wait for them, or use force to cut them");
 }
 
+/* keep_context: its conversations outlive it. */
+static void save_kept(struct switcher *sw, struct entry *en, bool (*cancelled)(void *), void *arg,
+		      struct context *ret)
+{
+	struct db_model m = {0};
+	struct err e = {0};
+
+	if (db_model_get(sw->s.db, en->id, &m, &e) && option_flag(m.options, "keep_context", false))
+		context_save(sw->s.contexts, en->worker, worker_environment(en->worker), NULL,
+			     cancelled, arg, ret);
+	db_model_done(&m);
+}
+
+static void write_kept(struct context *kept)
+{
+	struct err e = {0};
+
+	if (!context_keep(kept, &e))
+		log_warn("conversations lost reason=\"%s\", continuing", e.msg);
+}
+
 bool change_unload(struct switcher *sw, struct entry *en, bool force, bool (*cancelled)(void *),
 		   void *arg, struct err *e)
 {
+	CLEANUP(context_done) struct context kept = {0};
 	struct worker *old;
 
 	entry_set_state(sw, en, MODEL_UNLOADING, NULL);
@@ -171,9 +244,11 @@ bool change_unload(struct switcher *sw, struct entry *en, bool force, bool (*can
 		change_go_on(sw, en);
 		return false;
 	}
+	save_kept(sw, en, cancelled, arg, &kept);
 	old = change_take_worker(sw, en);
 	worker_stop(old);
 	worker_unref(old);
+	write_kept(&kept);
 	entry_set_state(sw, en, MODEL_UNLOADED, NULL);
 	route_close(en->route, NULL);
 	return true;

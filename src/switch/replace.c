@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "model/option.h"
 #include "switch/fit.h"
 #include "switch/switch_priv.h"
 
@@ -14,8 +15,11 @@
 
 /* When memory holds both, nobody waits; else the new one comes when the old one has gone.
  *
- *   beside:   start new ─► flip row ─► hold ─► move ─► open new ─► drain old ─► stop old
- *   in turn:  hold ─► move ─► drain old ─► stop old ─► start new ─► flip row ─► open new
+ *   beside:   start new ─► flip row ─► hold ─► move ─► carry ─► open new ─► drain old ─► stop old
+ *   in turn:  hold ─► move ─► drain old ─► save ─► stop old ─► start new ─► restore ─► flip row
+ *             ─► open new
+ *
+ * carry, save and restore are of conversations (context.h): never a reason to fail.
  *
  * A step that fails, or a cancel before the row is flipped, undoes those before it in reverse: the
  * old worker goes on (beside), or is started again (in turn). The old one is there to go back to
@@ -32,6 +36,7 @@ struct replacement {
 	struct worker *old, *fresh; /* references; NULL: not any more, not yet */
 	bool flipped;
 	struct route_moves moves;
+	struct context context;
 	int drained; /* ran on the old worker and could not move */
 };
 
@@ -48,11 +53,74 @@ static bool start_new(struct replacement *r, struct err *e)
 	return change_start(r->sw, r->m, r->environment, r->task, &r->fresh, e);
 }
 
-/* Takes the reference. */
+/* Takes the reference; NULL: it has gone already. */
 static void stop(struct worker *w)
 {
-	worker_stop(w);
+	if (w)
+		worker_stop(w);
 	worker_unref(w);
+}
+
+/* --- conversations ------------------------------------------------------ */
+
+static bool may_carry(const struct replacement *r)
+{
+	return option_flag(r->m->options, "migrate", true);
+}
+
+static bool measure_new(struct replacement *r, struct err *e)
+{
+	(void)e;
+	if (may_carry(r))
+		context_prepare(r->sw->s.contexts, r->old, r->fresh, task_cancelled, r->task);
+	return true;
+}
+
+/* key: what the new worker fits. cancelled: NULL once the switch lasts. */
+static void save_from_old(struct replacement *r, const char *key, bool (*cancelled)(void *))
+{
+	task_title(r->task, "Saving conversations");
+	context_done(&r->context);
+	context_save(r->sw->s.contexts, r->old, r->environment, key, cancelled, r->task,
+		     &r->context);
+}
+
+static bool save(struct replacement *r, struct err *e)
+{
+	CLEANUP(free) char *key = change_context_key(r->sw, r->m, r->environment);
+
+	(void)e;
+	if (may_carry(r))
+		save_from_old(r, key, task_cancelled);
+	return true;
+}
+
+static bool restore(struct replacement *r, struct err *e)
+{
+	if (r->context.count > 0)
+		task_title(r->task, "Restoring conversations");
+	return change_restore(r->sw, r->m, r->environment, r->task, &r->context, &r->fresh, e);
+}
+
+/* One that is lost by that is started again: the old one serves meanwhile. */
+static bool carry(struct replacement *r, struct err *e)
+{
+	struct worker_context fits;
+
+	if (!may_carry(r))
+		return true;
+	worker_get_context(r->fresh, &fits);
+	save_from_old(r, fits.key, NULL);
+	if (context_restore(&r->context, r->fresh, NULL, NULL) == CONTEXT_DONE)
+		return true;
+	task_logf(r->task, "failed: %s", r->context.report.why_not);
+	stop(STEAL(r->fresh));
+	if (worker_state(r->old) == WORKER_RUNNING)
+		route_open(r->en->route, r->old);
+	if (!start_new(r, e))
+		return false;
+	route_hold(r->en->route);
+	return true;
 }
 
 static void stop_new(struct replacement *r, struct err *e)
@@ -128,7 +196,8 @@ static void start_old(struct replacement *r, struct err *e)
 	before.options = (char *)change_key_options(r->loaded_as);
 	task_logf(r->task, "failed: %s", e->msg);
 	task_title(r->task, "Going back to %s", r->m->backend);
-	if (change_start(r->sw, &before, r->m->environment, NULL, &w, &second)) {
+	if (change_start(r->sw, &before, r->m->environment, NULL, &w, &second) &&
+	    change_restore(r->sw, &before, r->m->environment, NULL, &r->context, &w, &second)) {
 		change_set_worker(r->sw, r->en, w, mem_dup(r->loaded_as));
 		(void)err_wrap(e, "model '%s' answers from %s again", r->m->id, r->m->backend);
 		return;
@@ -188,13 +257,15 @@ static bool finish_old(struct replacement *r, struct err *e)
 }
 
 static const struct step beside[] = {
-	{start_new, stop_new},    {flip_row, flip_back}, {hold, open_old}, {move_answers, NULL},
-	{open_new, take_new_out}, {finish_old, NULL},    {stop_old, NULL},
+	{start_new, stop_new},    {measure_new, NULL},  {flip_row, flip_back},
+	{hold, open_old},         {move_answers, NULL}, {carry, NULL},
+	{open_new, take_new_out}, {finish_old, NULL},   {stop_old, NULL},
 };
 
 static const struct step in_turn[] = {
-	{hold, open_old},      {move_answers, NULL},  {drain_old, NULL}, {stop_old, start_old},
-	{start_new, stop_new}, {flip_row, flip_back}, {open_new, NULL},
+	{hold, open_old}, {move_answers, NULL},  {drain_old, NULL},
+	{save, NULL},     {stop_old, start_old}, {start_new, stop_new},
+	{restore, NULL},  {flip_row, flip_back}, {open_new, NULL},
 };
 
 /* e tells why, and what became of the old worker. */
@@ -219,9 +290,10 @@ static bool run_steps(struct replacement *r, const struct step *steps, int count
 
 static void report(const struct replacement *r, const char *way, const char *why)
 {
-	json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i}", "way", way, "why", why, "moved",
+	json_t *context = may_carry(r) ? context_report_json(&r->context.report) : json_null();
+	json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:o}", "way", way, "why", why, "moved",
 			      r->moves.went_on, "asked_again", r->moves.asked_again, "drained",
-			      r->drained);
+			      r->drained, "context", context);
 	CLEANUP(free) char *text = json_dumps(o, JSON_COMPACT);
 
 	task_result(r->task, text);
@@ -233,6 +305,7 @@ static void replacement_done_p(struct replacement *r)
 	worker_unref(r->old);
 	worker_unref(r->fresh);
 	free(r->loaded_as);
+	context_done(&r->context);
 }
 
 bool change_replace(struct switcher *sw, struct entry *en, const struct db_model *m,

@@ -236,6 +236,7 @@ bool switcher_model_removed(struct switcher *sw, const char *id, struct err *e)
 		return true;
 	ok = !en->worker || change_unload(sw, en, true, NULL, NULL, e);
 	if (ok) {
+		contexts_forget(sw->s.contexts, id);
 		routes_remove(sw->s.routes, id);
 		entry_fresh(sw, en); /* for the next model of this id */
 	}
@@ -277,4 +278,9 @@ void model_live_done(struct model_live *l)
 {
 	worker_unref(l->worker);
 	l->worker = NULL;
+}
+
+void switcher_context_totals(struct switcher *sw, struct context_totals *ret)
+{
+	contexts_get_totals(sw->s.contexts, ret);
 }

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "db/db.h"
 #include "env/env.h"
+#include "switch/context.h"
 #include "switch/route.h"
 #include "task/task.h"
 #include "worker/worker.h"
@@ -38,6 +39,7 @@ struct switcher_settings {
 	struct envs *envs;
 	struct supervisor *supervisor;
 	struct routes *routes;
+	struct contexts *contexts;
 	int64_t drain_timeout_ms;
 };
 /* Makes a route for each model of the catalogue. */
@@ -90,6 +92,8 @@ struct model_live {
 };
 void switcher_live(struct switcher *sw, const char *id, struct model_live *ret);
 void model_live_done(struct model_live *l);
+/* Conversations that came along, since the start. */
+void switcher_context_totals(struct switcher *sw, struct context_totals *ret);
 /* From the supervisor (main thread): a worker died. Doesn't block. */
 void switcher_worker_crashed(void *switcher, struct worker *w);
 /* From the supervisor (main thread): one should be replaced, and why. Doesn't block: a task does

@@ -77,9 +77,15 @@ char *change_key(const struct db_model *m, const char *environment);
 
 /* The options in a change_key. */
 const char *change_key_options(const char *key);
+/* What conversations a worker there would take: see context_key. Caller frees. */
+char *change_context_key(struct switcher *sw, const struct db_model *m, const char *environment);
 /* A worker of the model in that environment, proved by a token. t may be NULL: no cancel. */
 MUST_CHECK bool change_start(struct switcher *sw, const struct db_model *m, const char *environment,
 			     struct task *t, struct worker **ret, struct err *e);
+/* Gives it the conversations. One that is lost by that is started again, without. */
+MUST_CHECK bool change_restore(struct switcher *sw, const struct db_model *m,
+			       const char *environment, struct task *t, struct context *c,
+			       struct worker **w, struct err *e);
 /* Puts a worker into the entry, which has none; takes the reference and loaded_as. */
 void change_set_worker(struct switcher *sw, struct entry *en, struct worker *w, char *loaded_as);
 /* Takes it out; the caller's reference now. */

@@ -140,6 +140,11 @@ void switcher_live(struct switcher *sw, const char *id, struct model_live *ret)
 				   .requests = {.running = 3, .waiting = 2, .total = 40}};
 }
 
+void switcher_context_totals(struct switcher *sw, struct context_totals *ret)
+{
+	*ret = (struct context_totals){.carried = 2, .tokens = 5000, .spared_ms = 1500};
+}
+
 void model_live_done(struct model_live *l)
 {
 	l->worker = NULL;

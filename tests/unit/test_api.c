@@ -319,6 +319,9 @@ static void environments_backends_and_numbers(void **state)
 			NULL, 200));
 	metrics = ask_raw(f, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	assert_non_null(strstr(metrics, "shunt_requests_running{model=\"tiny\"} 3"));
+	assert_non_null(strstr(metrics, "shunt_context_moves_total{result=\"carried\"} 2\n"));
+	assert_non_null(strstr(metrics, "shunt_context_tokens_total 5000\n"));
+	assert_non_null(strstr(metrics, "shunt_context_spared_seconds 1.500\n"));
 	assert_non_null(strstr(metrics, "shunt_models{state=\"unloaded\"} 2"));
 }
 

@@ -159,6 +159,7 @@ static const struct {
 	{"drain_timeout", "drain-timeout", "SHUNT_DRAIN_TIMEOUT", "2h"},
 	{"stall_timeout", "stall-timeout", "SHUNT_STALL_TIMEOUT", "5min"},
 	{"worker_growth", "worker-growth", "SHUNT_WORKER_GROWTH", "2GB"},
+	{"context_bytes", "context-bytes", "SHUNT_CONTEXT_BYTES", "5GB"},
 	{"build_jobs", "build-jobs", "SHUNT_BUILD_JOBS", "12"},
 	{"build_priority", "build-priority", "SHUNT_BUILD_PRIORITY", "normal"},
 	{"engine_source", "engine-source", "SHUNT_ENGINE_SOURCE", "https://h/x;y#sha256=0 ;z"},
