@@ -81,7 +81,7 @@ static bool env_require(struct call *c, struct db_env *ret, struct err *e)
 {
 	if (db_env_get(c->api->s.db, c->match.part, ret, e))
 		return true;
-	return err_hint(e, "GET /llm/api/environments lists them");
+	return err_hint(e, "shunt env ls lists them");
 }
 
 bool environments_get(struct call *c, struct err *e)

@@ -66,6 +66,8 @@ static json_t *with_live(const struct db_model *m, const struct model_live *live
 	json_object_set_new(j, "state", answer_text(model_state_name(live->state)));
 	if (live->reason[0])
 		json_object_set_new(j, "reason", answer_text(live->reason));
+	if (m->loaded && live->state == MODEL_UNLOADED)
+		json_object_set_new(j, "was_loaded", json_true());
 	if (live->task[0])
 		json_object_set_new(j, "task_id", answer_text(live->task));
 	json_object_set_new(j, "worker", worker_json(live));

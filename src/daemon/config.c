@@ -35,6 +35,7 @@ static const struct key keys[] = {
 	{"api_key_file",    VALUE_PATH,  AT(api_key_file),    "",      0, NULL,               "file with the key that callers must show"},
 	{"allowed_hosts",   VALUE_TEXT,  AT(allowed_hosts),   "",      0, NULL,               "names accepted in Host, beside localhost and IP addresses"},
 	{"allowed_origins", VALUE_TEXT,  AT(allowed_origins), "",      0, value_is_origins,   "web pages that may call, as https://host"},
+	{"idle_unload",     VALUE_TIME,  AT(idle_unload_ms),  "0s",    365LL * DAY, NULL,     "unload a model nobody asked for so long; 0: never"},
 	{"hold_timeout",    VALUE_TIME,  AT(hold_timeout_ms), "120s",  DAY, NULL,             "longest wait of a request during a switch"},
 	{"hold_limit",      VALUE_COUNT, AT(hold_limit),      "512",   100000, NULL,          "requests that may wait for one model"},
 	{"hold_bytes",      VALUE_BYTES, AT(hold_bytes),      "256MB", TB, NULL,              "bytes of all waiting requests"},
@@ -45,7 +46,7 @@ static const struct key keys[] = {
 	{"build_jobs",      VALUE_COUNT, AT(build_jobs),      "0",     1024, NULL,            "parallel compilers; 0: by cores and memory"},
 	{"build_priority",  VALUE_TEXT,  AT(build_priority),  "idle",  0, value_is_priority,  "idle: compilers take the time that nobody else wants; normal"},
 	{"engine_source",   VALUE_TEXT,  AT(engine_source),   "",      0, NULL,               "pip:…, a URL with sha256=…, a folder, an archive"},
-	{"engine_cpu",      VALUE_TEXT,  AT(engine_cpu),      "native", 0, value_is_cpu,      "CPU that builds are made for: native, x86-64-v3, x86-64-v2"},
+	{"engine_cpu",      VALUE_TEXT,  AT(engine_cpu),      "native", 0, value_is_cpu,      "CPU that builds are made for: native, x86-64-v4, x86-64-v3, x86-64-v2"},
 	{"worker_env",      VALUE_TEXT,  AT(worker_env),      "",      0, value_is_variables, "variables for workers: NAME=VALUE …"},
 	{"log_level",       VALUE_TEXT,  AT(log_level),       "info",  0, value_is_level,     "error, warn, info, debug"},
 };

@@ -171,7 +171,8 @@ static bool open_serving(struct daemon *d, struct err *e)
 	struct switcher_settings ss = {.db = d->db,
 				       .tasks = d->tasks,
 				       .envs = d->envs,
-				       .drain_timeout_ms = c->drain_timeout_ms};
+				       .drain_timeout_ms = c->drain_timeout_ms,
+				       .idle_unload_ms = c->idle_unload_ms};
 	struct watch_limits watch = {.stall_ms = c->stall_timeout_ms,
 				     .growth_bytes = c->worker_growth};
 
@@ -225,6 +226,7 @@ static void on_signal(void *arg)
 	if (read(d->signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	log_info("stopping signal=%u", info.ssi_signo);
+	switcher_leave(d->switcher);
 	supervisor_quit(d->supervisor);
 }
 
@@ -248,6 +250,8 @@ static void take_down(struct daemon *d)
 {
 	if (d->api)
 		api_stop(d->api);
+	if (d->switcher)
+		switcher_leave(d->switcher); /* its thread makes tasks */
 	engine_stop(d->engine); /* builds are interrupted, not cancelled */
 	tasks_free(d->tasks);
 	api_free(d->api);
@@ -287,6 +291,7 @@ bool daemon_run(const struct config *c, struct err *e)
 	if (ok) {
 		log_info("ready version=%s engine=%s port=%d socket=%s state=%s", SHUNT_VERSION,
 			 engine_release(d.engine), api_port(d.api), c->socket, c->state_dir);
+		switcher_start(d.switcher);
 		supervisor_run(d.supervisor, d.signals, on_signal, &d);
 	}
 	take_down(&d);

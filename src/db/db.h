@@ -38,6 +38,7 @@ struct db_model {
 	char *runtime;   /* server */
 	char *options;   /* JSON object of the options that the user set */
 	bool pulled;     /* Shunt fetched the file: delete_file may remove it */
+	bool loaded;     /* it is, or was when the daemon stopped or died */
 	int64_t created; /* wall ms */
 };
 void db_model_done(struct db_model *m);
@@ -51,6 +52,8 @@ MUST_CHECK bool db_model_list(struct db *db, struct db_model **ret_list, size_t 
 void db_models_free(struct db_model *list, size_t count);
 MUST_CHECK bool db_model_set_options(struct db *db, const char *id, const char *options,
 				     struct err *e);
+/* No such model: nothing happens, it was just forgotten. */
+MUST_CHECK bool db_model_set_loaded(struct db *db, const char *id, bool loaded, struct err *e);
 /* The flip: the association of one model, in one transaction, with an event row. */
 MUST_CHECK bool db_model_associate(struct db *db, const char *id, const char *backend,
 				   const char *environment, struct err *e);

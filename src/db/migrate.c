@@ -33,6 +33,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE events ("
 	"  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL,"
 	"  subject TEXT, text TEXT);",
+	/* what was loaded when the daemon stopped */
+	"ALTER TABLE models ADD COLUMN loaded INTEGER NOT NULL DEFAULT 0;",
 };
 
 static const char doing[] = "preparing the database";

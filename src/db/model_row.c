@@ -21,6 +21,7 @@ static const struct column columns[] = {
 	COLUMN(runtime, COLUMN_TEXT),
 	COLUMN(options, COLUMN_TEXT),
 	COLUMN(pulled, COLUMN_BOOL),
+	COLUMN(loaded, COLUMN_BOOL),
 	COLUMN(created, COLUMN_INT64),
 };
 #undef COLUMN
@@ -74,6 +75,19 @@ bool db_model_set_options(struct db *db, const char *id, const char *options, st
 	if (!query_run(&q, e))
 		return false;
 	return query_changes(&q) > 0 || record_absent(&models, id, e);
+}
+
+bool db_model_set_loaded(struct db *db, const char *id, bool loaded, struct err *e)
+{
+	DB_LOCK(db);
+	CLEANUP(query_end) struct query q = {0};
+
+	if (!query(db, "UPDATE models SET loaded=?1 WHERE id=?2 AND loaded<>?1",
+		   "noting what is loaded", &q, e))
+		return false;
+	query_int(&q, loaded);
+	query_text(&q, id);
+	return query_run(&q, e);
 }
 
 static bool flip(struct db *db, const char *id, const char *backend, const char *environment,

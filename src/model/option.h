@@ -78,6 +78,7 @@ bool option_flag(const char *stored, const char *name, bool fallback);
 const char *option_context_never(const char *stored, const struct option_facts *facts);
 /* "chat", "embedding", "rerank": as set, else of the model; static. */
 const char *option_mode(const char *stored, const struct option_facts *facts);
+int64_t option_idle_unload_ms(const char *stored, int64_t fallback_ms); /* 0: never */
 const char *option_device(const char *stored, char *buf,
 			  size_t size); /* first of `devices`, "" when none */
 /* llama-server's arguments for the options (−ngl, −c, −fa …, per engine.md "always"), without host,

@@ -90,6 +90,14 @@ const char *option_mode(const char *stored, const struct option_facts *facts)
 	return mode_of(options, facts);
 }
 
+int64_t option_idle_unload_ms(const char *stored, int64_t fallback_ms)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+	int64_t seconds = int_of(options, "idle_unload", -1);
+
+	return seconds < 0 ? fallback_ms : seconds * 1000;
+}
+
 const char *option_device(const char *stored, char *buf, size_t size)
 {
 	CLEANUP(json_decref) json_t *options = load(stored);

@@ -393,7 +393,7 @@ bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *
 		return false;
 	if (en->worker)
 		ok = change_unload(sw, en, force, NULL, NULL, e);
-	else if (en->state == MODEL_FAILED)
+	else /* failed, or loaded when an earlier daemon stopped: nobody wants it now */
 		entry_set_state(sw, en, MODEL_UNLOADED, NULL);
 	entry_release(sw, en);
 	return ok;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "switch/switch_priv.h"
+#include "switch/upkeep.h"
 
 #define STEADY_MS 60000 /* a worker that lived so long starts its back-off anew */
 
@@ -59,6 +60,7 @@ bool switcher_open(const struct switcher_settings *s, struct switcher **ret, str
 	sw->s = *s;
 	pthread_mutex_init(&sw->lock, NULL);
 	pthread_cond_init(&sw->freed, NULL);
+	pthread_cond_init(&sw->news, NULL);
 	for (size_t i = 0; i < count; i++)
 		switcher_model_added(sw, models[i].id);
 	db_models_free(models, count);
@@ -72,6 +74,7 @@ void switcher_free(struct switcher *sw)
 
 	if (!sw)
 		return;
+	switcher_leave(sw);
 	for (struct entry *en = sw->entries; en; en = next) {
 		next = en->next;
 		worker_unref(en->worker);
@@ -83,15 +86,48 @@ void switcher_free(struct switcher *sw)
 	}
 	pthread_mutex_destroy(&sw->lock);
 	pthread_cond_destroy(&sw->freed);
+	pthread_cond_destroy(&sw->news);
 	free(sw);
+}
+
+void switcher_start(struct switcher *sw)
+{
+	sw->upkeep = upkeep_start(sw);
+}
+
+void switcher_leave(struct switcher *sw)
+{
+	pthread_mutex_lock(&sw->lock);
+	sw->leaving = true;
+	pthread_cond_broadcast(&sw->news);
+	pthread_mutex_unlock(&sw->lock);
+	upkeep_stop(STEAL(sw->upkeep));
+}
+
+/* What the next daemon knows of this one: loaded until unloaded or failed. */
+static void remember(struct switcher *sw, const struct entry *en, enum model_state state)
+{
+	bool settled = state == MODEL_LOADED || state == MODEL_UNLOADED || state == MODEL_FAILED;
+	struct err e = {0};
+	bool leaving;
+
+	pthread_mutex_lock(&sw->lock);
+	leaving = sw->leaving;
+	pthread_mutex_unlock(&sw->lock);
+	if (settled && !leaving &&
+	    !db_model_set_loaded(sw->s.db, en->id, state == MODEL_LOADED, &e))
+		log_warn("not remembered that the model is %s model=%s reason=\"%s\", continuing",
+			 model_state_name(state), en->id, e.msg);
 }
 
 void entry_set_state(struct switcher *sw, struct entry *en, enum model_state state,
 		     const struct err *why)
 {
+	remember(sw, en, state);
 	pthread_mutex_lock(&sw->lock);
 	en->state = state;
 	snprintf(en->reason, sizeof(en->reason), "%s", why ? why->msg : "");
+	pthread_cond_broadcast(&sw->news);
 	pthread_mutex_unlock(&sw->lock);
 	if (why)
 		log_warn("model failed model=%s reason=\"%s\", continuing", en->id, why->msg);
@@ -242,6 +278,14 @@ bool switcher_model_removed(struct switcher *sw, const char *id, struct err *e)
 	}
 	entry_release(sw, en);
 	return ok;
+}
+
+void switcher_count(struct switcher *sw, int ret[static MODEL_STATE_COUNT])
+{
+	pthread_mutex_lock(&sw->lock);
+	for (const struct entry *en = sw->entries; en; en = en->next)
+		ret[en->state]++;
+	pthread_mutex_unlock(&sw->lock);
 }
 
 /* Lock held. A failed model is not started again at once. */

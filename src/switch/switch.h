@@ -41,11 +41,17 @@ struct switcher_settings {
 	struct routes *routes;
 	struct contexts *contexts;
 	int64_t drain_timeout_ms;
+	int64_t idle_unload_ms; /* of models that don't say; 0: never */
 };
 /* Makes a route for each model of the catalogue. */
 MUST_CHECK bool switcher_open(const struct switcher_settings *s, struct switcher **ret,
 			      struct err *e);
 void switcher_free(struct switcher *sw);
+/* Loads the models marked keep_loaded, one after another, and from then on unloads idle ones; in a
+ * thread of its own. */
+void switcher_start(struct switcher *sw);
+/* The daemon stops: that thread ends, and what is loaded now stays known as such. */
+void switcher_leave(struct switcher *sw);
 
 /* The catalogue changed. */
 void switcher_model_added(struct switcher *sw, const char *id);
@@ -91,6 +97,9 @@ struct model_live {
 	struct route_stats requests;
 };
 void switcher_live(struct switcher *sw, const char *id, struct model_live *ret);
+enum { MODEL_STATE_COUNT = MODEL_FAILED + 1 };
+/* How many models are in each state. */
+void switcher_count(struct switcher *sw, int ret[static MODEL_STATE_COUNT]);
 void model_live_done(struct model_live *l);
 /* Conversations that came along, since the start. */
 void switcher_context_totals(struct switcher *sw, struct context_totals *ret);

@@ -36,6 +36,9 @@ struct switcher {
 	pthread_mutex_t lock;
 	pthread_cond_t freed; /* a slot was given back */
 	struct entry *entries;
+	pthread_cond_t news;   /* a model's state has changed, or leaving */
+	bool leaving;          /* guarded by lock: what is loaded now stays known as such */
+	struct upkeep *upkeep; /* of who starts and stops; NULL: none */
 };
 
 /* Lock held. NULL: unknown. */

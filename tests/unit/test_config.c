@@ -73,6 +73,7 @@ static void without_a_file_there_are_defaults(void **state)
 	assert_int_equal(c.hold_limit, 512);
 	assert_int_equal(c.hold_bytes, 256 << 20);
 	assert_int_equal(c.drain_timeout_ms, 60000);
+	assert_int_equal(c.idle_unload_ms, 0);
 	assert_int_equal(c.build_jobs, 0);
 	assert_string_equal(c.engine_cpu, "native");
 	assert_string_equal(c.worker_env, "");
@@ -154,6 +155,7 @@ static const struct {
 	{"allowed_hosts", "allowed-hosts", "SHUNT_ALLOWED_HOSTS", "box, box.lan"},
 	{"allowed_origins", "allowed-origins", "SHUNT_ALLOWED_ORIGINS", "https://a.example:1"},
 	{"hold_timeout", "hold-timeout", "SHUNT_HOLD_TIMEOUT", "1500ms"},
+	{"idle_unload", "idle-unload", "SHUNT_IDLE_UNLOAD", "5min"},
 	{"hold_limit", "hold-limit", "SHUNT_HOLD_LIMIT", "7"},
 	{"hold_bytes", "hold-bytes", "SHUNT_HOLD_BYTES", "3GB"},
 	{"drain_timeout", "drain-timeout", "SHUNT_DRAIN_TIMEOUT", "2h"},

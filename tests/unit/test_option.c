@@ -112,6 +112,13 @@ static void every_option_of_the_contract_is_there_and_explained(void **state)
 	assert_null(option_find("n_ctxx"));
 }
 
+static void idle_unload_is_the_settings_unless_the_model_says(void **state)
+{
+	assert_int_equal(option_idle_unload_ms("{\"idle_unload\":9}", 5), 9000);
+	assert_int_equal(option_idle_unload_ms("{\"idle_unload\":0}", 5), 0);
+	assert_int_equal(option_idle_unload_ms("{}", 5), 5);
+}
+
 /* --- merge -------------------------------------------------------------- */
 
 static void changes_are_merged_and_null_goes_back_to_the_default(void **state)
@@ -423,6 +430,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_option_of_the_contract_is_there_and_explained),
+		cmocka_unit_test(idle_unload_is_the_settings_unless_the_model_says),
 		cmocka_unit_test(changes_are_merged_and_null_goes_back_to_the_default),
 		cmocka_unit_test(only_what_differs_and_needs_a_load_asks_for_one),
 		cmocka_unit_test(a_worker_depends_on_its_own_options_alone),
