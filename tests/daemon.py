@@ -72,6 +72,22 @@ class Daemon:
             return 0
         self.http.close()
         self.process.send_signal(signal.SIGTERM)
+        return self.ended()
+
+    def signal(self) -> None:
+        """SIGTERM, and it is heard of."""
+        before = len(self.lines)
+        self.process.send_signal(signal.SIGTERM)
+        wait_until(
+            lambda: (
+                self.process.poll() is not None
+                or any("stopping signal=" in line for line in self.lines[before:])
+            ),
+            what="SIGTERM",
+        )
+
+    def ended(self) -> int:
+        """The exit status of a daemon that was told to end."""
         try:
             status = self.process.wait(30)
         except subprocess.TimeoutExpired:

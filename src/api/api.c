@@ -53,7 +53,7 @@ static bool may_pass(void *arg, const struct lane_facts *lf)
 				.api_key = lf->api_key,
 				.has_body = true};
 
-	return !atomic_load(&l->api->stopping) && guard_check(&l->guard, &f, &ignored);
+	return !atomic_load(&l->api->refusing) && guard_check(&l->guard, &f, &ignored);
 }
 
 static bool start_lane(struct api *a, struct err *e)
@@ -107,14 +107,32 @@ int api_port(const struct api *a)
 	return a->port;
 }
 
+void api_refuse_new(struct api *a)
+{
+	atomic_store(&a->refusing, true);
+	lane_refuse_new(a->lane);
+	if (a->s.tasks)
+		tasks_touch(a->s.tasks);
+}
+
+int api_running(const struct api *a)
+{
+	return atomic_load(&a->running) + lane_running(a->lane);
+}
+
+int api_connections(const struct api *a)
+{
+	return server_connections(&a->tcp) + server_connections(&a->local) +
+	       lane_connections(a->lane);
+}
+
 /* Closes every connection and waits for its thread: nothing of ours calls into the other modules
  * after it. */
 void api_stop(struct api *a)
 {
 	if (!a || atomic_exchange(&a->stopping, true))
 		return;
-	if (a->s.tasks)
-		tasks_touch(a->s.tasks);
+	api_refuse_new(a);
 	lane_stop(STEAL(a->lane));
 	server_stop(&a->tcp);
 	server_stop(&a->local);

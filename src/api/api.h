@@ -38,5 +38,10 @@ struct api_settings {       /* borrowed until api_free */
  * one refused. */
 MUST_CHECK bool api_start(const struct api_settings *s, struct api **ret, struct err *e);
 int api_port(const struct api *a); /* 0: none */
-void api_stop(struct api *a);      /* no new connections; open event streams end */
+/* From now on new requests get 503 and lose their connection; open event streams end. What runs
+ * goes on. */
+void api_refuse_new(struct api *a);
+int api_running(const struct api *a);     /* requests that are not answered to their end */
+int api_connections(const struct api *a); /* open ones */
+void api_stop(struct api *a);             /* no new connections; open event streams end */
 void api_free(struct api *a);

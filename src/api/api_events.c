@@ -84,7 +84,8 @@ static bool step(struct stream *s)
 {
 	uint64_t now;
 
-	if (call_sleep(&s->c, clock_ms() - s->looked < PAUSE_MS ? PAUSE_MS : 0)) {
+	if (call_sleep(&s->c, clock_ms() - s->looked < PAUSE_MS ? PAUSE_MS : 0) ||
+	    atomic_load(&s->c.api->refusing)) {
 		s->over = true;
 		return true;
 	}

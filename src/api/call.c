@@ -86,6 +86,14 @@ static bool find_row(struct call *c, struct err *e)
 			   "'loaded' is reserved");
 }
 
+static bool may_begin(const struct call *c, struct err *e)
+{
+	if (!atomic_load(&c->api->refusing))
+		return true;
+	(void)err_set(e, ERR_UNAVAILABLE, "the daemon is stopping");
+	return err_hint(e, "ask again when it runs again");
+}
+
 static bool check(struct call *c, struct err *e)
 {
 	struct guard_facts f = {.method = c->method};
@@ -96,8 +104,8 @@ static bool check(struct call *c, struct err *e)
 		return false;
 	c->preflight = guard_is_preflight(&f);
 	c->origin = guard_origin_allowed(&c->from->guard, f.origin) ? f.origin : NULL;
-	if (atomic_load(&c->api->stopping))
-		return err_set(e, ERR_UNAVAILABLE, "the daemon is stopping");
+	if (!may_begin(c, e))
+		return false;
 	if (length > (int64_t)call_body_limit(c))
 		return err_set(e, ERR_TOO_LARGE, "the body has %lld bytes, at most %zu are taken",
 			       (long long)length, call_body_limit(c));
@@ -203,6 +211,8 @@ static void add_headers(struct call *c, struct MHD_Response *r)
 {
 	MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+	if (atomic_load(&c->api->refusing))
+		MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 	if (!c->origin)
 		return;
 	MHD_add_response_header(r, "Access-Control-Allow-Origin", c->origin);
@@ -247,7 +257,8 @@ enum MHD_Result call_refuse(struct call *c)
 	    e->kind != ERR_UNAVAILABLE)
 		log_error("request failed method=%s path=%s reason=\"%s\"", c->method, c->path,
 			  e->msg);
-	if (status == MHD_HTTP_TOO_MANY_REQUESTS || status == MHD_HTTP_SERVICE_UNAVAILABLE)
+	if ((status == MHD_HTTP_TOO_MANY_REQUESTS || status == MHD_HTTP_SERVICE_UNAVAILABLE) &&
+	    !MHD_get_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER)) /* the gateway's has one */
 		MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "2");
 	if (c->match.allow.len)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, c->match.allow.data);
@@ -313,7 +324,10 @@ enum MHD_Result call_answer(struct call *c)
 {
 	enum MHD_Result result;
 
-	if (c->refused.kind != ERR_NONE)
+	/* Counted first: who stops either sees it, or is seen. */
+	c->counted = true;
+	atomic_fetch_add(&c->api->running, 1);
+	if (c->refused.kind != ERR_NONE || !may_begin(c, &c->refused))
 		return call_refuse(c);
 	if (c->preflight)
 		return answer_preflight(c);

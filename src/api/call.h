@@ -32,9 +32,11 @@ struct api {
 	struct listener tcp, local;
 	struct lane *lane; /* NULL: none */
 	int port;
-	char *socket_path; /* ours to remove; NULL: none */
-	int64_t started;   /* wall ms */
+	char *socket_path;    /* ours to remove; NULL: none */
+	int64_t started;      /* wall ms */
+	atomic_bool refusing; /* new requests: the daemon waits for the others */
 	atomic_bool stopping;
+	atomic_int running;            /* calls, from call_answer to their end */
 	atomic_llong body_bytes;       /* bodies in memory, of all requests */
 	pthread_mutex_t options_lock;  /* one change of stored options at a time */
 	pthread_mutex_t backends_lock; /* guards backends */
@@ -51,6 +53,7 @@ struct call {
 	const char *origin;        /* of a page that may read the answer; NULL: none */
 	bool gateway;              /* the path is the gateway's */
 	bool preflight;
+	bool counted;       /* in api->running */
 	struct err refused; /* why it is not handled; the body is read and dropped */
 	struct buf in;      /* the body */
 	size_t received;
@@ -67,6 +70,7 @@ struct call {
 /* server.c: the listener's server. accepts: it takes connections from the listener's fd itself. */
 MUST_CHECK bool server_start(struct listener *l, bool accepts, struct err *e);
 void server_stop(struct listener *l); /* closes its connections, waits for their threads */
+int server_connections(const struct listener *l); /* open ones */
 
 /* Headers are there: checks them, sets c->refused. */
 void call_check(struct call *c);

@@ -49,6 +49,8 @@ static struct call *begin(struct listener *from, struct MHD_Connection *conn, co
 static void done(struct call *c)
 {
 	atomic_fetch_sub(&c->api->body_bytes, (long long)c->in.len);
+	if (c->counted)
+		atomic_fetch_sub(&c->api->running, 1);
 	buf_done(&c->in);
 	match_done(&c->match);
 	json_decref(c->body);
@@ -151,4 +153,13 @@ void server_stop(struct listener *l)
 		MHD_stop_daemon(STEAL(l->daemon));
 	close_p(&l->fd);
 	l->fd = -1;
+}
+
+int server_connections(const struct listener *l)
+{
+	const union MHD_DaemonInfo *info =
+		l->daemon ? MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
+			  : NULL;
+
+	return info ? (int)info->num_connections : 0;
 }

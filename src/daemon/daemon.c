@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "daemon/data_dir.h"
+#include "daemon/leave.h"
+#include "daemon/manager.h"
 #include "model/option.h"
 #include "switch/context.h"
 
@@ -23,7 +26,10 @@ struct daemon {
 	const struct config *config;
 	int lock;    /* of the state folder */
 	int signals; /* signalfd */
-	char *owner; /* names our roots in the store */
+	int news;    /* epoll: signals, and the manager's clock */
+	struct manager manager;
+	struct leave *leave; /* NULL: not yet */
+	char *owner;         /* names our roots in the store */
 	char *api_key;
 	char *self;
 	char *models_dir;
@@ -218,16 +224,37 @@ static bool open_api(struct daemon *d, struct err *e)
 	return api_start(&as, &d->api, e);
 }
 
-static void on_signal(void *arg)
+/* The first ends it in time, the second at once. */
+static void on_signal(struct daemon *d)
 {
-	struct daemon *d = arg;
+	struct leave_plan plan = {.api = d->api,
+				  .gateway = d->gateway,
+				  .engine = d->engine,
+				  .tasks = d->tasks,
+				  .switcher = d->switcher,
+				  .supervisor = d->supervisor,
+				  .notify = &d->manager.notify,
+				  .drain_timeout_ms = d->config->drain_timeout_ms};
 	struct signalfd_siginfo info;
+	struct err e = {0};
 
 	if (read(d->signals, &info, sizeof(info)) != sizeof(info))
 		return;
-	log_info("stopping signal=%u", info.ssi_signo);
-	switcher_leave(d->switcher);
-	supervisor_quit(d->supervisor);
+	log_info("stopping signal=%u%s", info.ssi_signo, d->leave ? " at once" : "");
+	if (d->leave) {
+		leave_hurry(d->leave);
+	} else if (!leave_start(&plan, &d->leave, &e)) {
+		log_warn("requests are cut reason=\"%s\", continuing", e.msg);
+		supervisor_quit(d->supervisor);
+	}
+}
+
+static void on_news(void *arg)
+{
+	struct daemon *d = arg;
+
+	on_signal(d);
+	manager_tick(&d->manager, d->leave ? NULL : d->switcher);
 }
 
 /* SIGTERM and SIGINT come through a file descriptor, in every thread blocked; a broken pipe is an
@@ -245,14 +272,32 @@ static bool block_signals(struct daemon *d, struct err *e)
 	return d->signals >= 0 || err_sys(e, errno, "signalfd");
 }
 
+/* One descriptor for the main thread's loop. */
+static bool gather_news(struct daemon *d, struct err *e)
+{
+	const int from[] = {d->signals, d->manager.clock};
+
+	d->news = epoll_create1(EPOLL_CLOEXEC);
+	if (d->news < 0)
+		return err_sys(e, errno, "epoll");
+	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+		struct epoll_event event = {.events = EPOLLIN};
+
+		if (from[i] >= 0 && epoll_ctl(d->news, EPOLL_CTL_ADD, from[i], &event) < 0)
+			return err_sys(e, errno, "epoll");
+	}
+	return true;
+}
+
 /* Requests in flight end first (their workers are gone), then what they used. */
 static void take_down(struct daemon *d)
 {
+	leave_free(d->leave);
 	if (d->api)
 		api_stop(d->api);
 	if (d->switcher)
 		switcher_leave(d->switcher); /* its thread makes tasks */
-	engine_stop(d->engine); /* builds are interrupted, not cancelled */
+	engine_stop(d->engine);              /* builds are interrupted, not cancelled */
 	tasks_free(d->tasks);
 	api_free(d->api);
 	gateway_free(d->gateway);
@@ -274,25 +319,29 @@ static void take_down(struct daemon *d)
 	free(d->self);
 	free(d->models_dir);
 	free(d->envs_dir);
+	manager_done(&d->manager);
+	close_p(&d->news);
 	close_p(&d->signals);
 	close_p(&d->lock);
 }
 
 bool daemon_run(const struct config *c, struct err *e)
 {
-	struct daemon d = {.config = c, .lock = -1, .signals = -1};
+	struct daemon d = {.config = c, .lock = -1, .signals = -1, .news = -1};
 	bool ok;
 
 	umask(0077);
 	d.self = fs_real("/proc/self/exe");
-	ok = block_signals(&d, e) && open_folders(&d, e) && lock_state(&d, e) &&
-	     read_owner(&d, e) && read_key(&d, e) && open_state(&d, e) && open_serving(&d, e) &&
-	     open_api(&d, e);
+	manager_open(&d.manager);
+	ok = block_signals(&d, e) && gather_news(&d, e) && open_folders(&d, e) &&
+	     lock_state(&d, e) && read_owner(&d, e) && read_key(&d, e) && open_state(&d, e) &&
+	     open_serving(&d, e) && open_api(&d, e);
 	if (ok) {
 		log_info("ready version=%s engine=%s port=%d socket=%s state=%s", SHUNT_VERSION,
 			 engine_release(d.engine), api_port(d.api), c->socket, c->state_dir);
+		manager_ready(&d.manager);
 		switcher_start(d.switcher);
-		supervisor_run(d.supervisor, d.signals, on_signal, &d);
+		supervisor_run(d.supervisor, d.news, on_news, &d);
 	}
 	take_down(&d);
 	return ok;

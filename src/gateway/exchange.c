@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/gateway_priv.h"
 
 #define AGAIN_MS 50 /* between two looks at a route that a change just closed */
 #define TRIES 200   /* of them */
@@ -39,12 +40,7 @@ static bool stopped(void *arg, struct err *e)
 	const struct exchange *c = arg;
 
 	worker_await(c->ticket.worker);
-	if (!route_cut_requested(&c->ticket))
-		return false;
-	err_set(e, ERR_UNAVAILABLE,
-		"model '%s' was switched or unloaded by force before the answer ended", c->model);
-	(void)err_hint(e, "ask again");
-	return true;
+	return gateway_must_cut(c->gateway, &c->ticket, c->model, e);
 }
 
 /* Unless it is loaded or being loaded. A route that is open or held needs nothing. */

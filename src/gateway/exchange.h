@@ -27,6 +27,7 @@ enum exchange_state {
 };
 
 struct exchange {
+	const struct gateway *gateway;
 	struct switcher *switcher;
 	struct upstreams *upstreams;
 	struct route *route;

@@ -40,6 +40,34 @@ void gateway_set_tick(struct gateway *g, int64_t tick_ms)
 	g->tick_ms = tick_ms;
 }
 
+void gateway_cut_all(struct gateway *g)
+{
+	struct err why = {0};
+
+	atomic_store(&g->cutting, true);
+	(void)err_set(&why, ERR_UNAVAILABLE, "the daemon is stopping");
+	(void)err_hint(&why, "ask again when it runs again");
+	routes_close(g->routes, &why);
+}
+
+bool gateway_must_cut(const struct gateway *g, const struct route_ticket *t, const char *model,
+		      struct err *e)
+{
+	if (atomic_load(&g->cutting)) {
+		(void)err_set(e, ERR_UNAVAILABLE,
+			      "the daemon stopped before model '%s' had ended its answer", model);
+		(void)err_hint(e, "ask again when it runs again");
+		return true;
+	}
+	if (!route_cut_requested(t))
+		return false;
+	(void)err_set(e, ERR_UNAVAILABLE,
+		      "model '%s' was switched or unloaded by force before the answer ended",
+		      model);
+	(void)err_hint(e, "ask again");
+	return true;
+}
+
 const char *gateway_path(const char *path)
 {
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
@@ -133,6 +161,7 @@ enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int 
 	if (!find_route(g, &scan, &route, &e))
 		return relay_error(&e, "model", c);
 	ex = mem_alloc(sizeof(*ex));
+	ex->gateway = g;
 	ex->switcher = g->switcher;
 	ex->upstreams = g->upstreams;
 	ex->route = route;

@@ -18,6 +18,8 @@
 struct gateway;
 struct gateway *gateway_new(struct routes *routes, struct switcher *switcher);
 void gateway_free(struct gateway *g);
+/* The daemon stops: requests under way end with an error. Any thread. */
+void gateway_cut_all(struct gateway *g);
 /* How long a stream waits before it hears a sign of life, and between two: default 5 s. Set before
  * the first request. */
 void gateway_set_tick(struct gateway *g, int64_t tick_ms);

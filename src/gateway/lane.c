@@ -199,7 +199,8 @@ static struct route *find_route(struct lane *l, struct client *c, const struct p
 	struct scan scan;
 
 	*ret_path = gateway_path(p->path);
-	if (!*ret_path || !c->door->settings.may(c->door->settings.arg, &facts))
+	if (!*ret_path || atomic_load(&l->refusing) ||
+	    !c->door->settings.may(c->door->settings.arg, &facts))
 		return NULL;
 	if (!scan_request(p->body, p->body_len, &scan, &ignored) || !scan.has_model ||
 	    scan.has_id_slot)
@@ -278,11 +279,7 @@ static void look_at(struct lane *l, struct client *c)
 	int64_t since = l->now - c->since;
 	struct err e = {0};
 
-	if (c->state != CLIENT_READING && route_cut_requested(&c->ticket)) {
-		err_set(&e, ERR_UNAVAILABLE,
-			"model '%s' was switched or unloaded by force before the answer ended",
-			c->model);
-		(void)err_hint(&e, "ask again");
+	if (c->state != CLIENT_READING && gateway_must_cut(l->g, &c->ticket, c->model, &e)) {
 		lane_fail(l, c, &e);
 	} else if (c->out.len > 0) {
 		if (since > STUCK_MS)
@@ -307,6 +304,16 @@ static void tick(struct lane *l)
 		look_at(l, c);
 	}
 	lane_sweep(l);
+}
+
+/* A request counts until the client has all of its answer. */
+static void count_left(struct lane *l)
+{
+	int left = 0;
+
+	for (const struct client *c = l->clients; c; c = c->next)
+		left += c->state != CLIENT_READING || c->out.len > 0;
+	atomic_store(&l->left, left);
 }
 
 static int tick_ms(const struct lane *l)
@@ -356,6 +363,8 @@ static void *run(void *arg)
 			on_event(l, events[i].data.ptr, events[i].events);
 		if (l->now - l->ticked >= BUSY_TICK_MS)
 			tick(l);
+		if (atomic_load(&l->refusing))
+			count_left(l);
 		free_dead(l);
 	}
 	welcome_arrived(l);
@@ -416,6 +425,7 @@ static struct lane *new_lane(struct gateway *g, const struct lane_door *doors, s
 	l->epoll = -1;
 	l->team[0] = l;
 	l->team_size = 1;
+	atomic_store(&l->left, -1);
 	pthread_mutex_init(&l->lock, NULL);
 	for (; l->door_count < count && l->door_count < LANE_DOORS; l->door_count++) {
 		struct door *d = &l->doors[l->door_count];
@@ -464,6 +474,35 @@ bool lane_start(struct gateway *g, const struct lane_door *doors, size_t count, 
 	end_others(first);
 	release(first);
 	return false;
+}
+
+void lane_refuse_new(struct lane *l)
+{
+	for (size_t i = 0; l && i < l->team_size; i++) {
+		atomic_store(&l->team[i]->refusing, true);
+		wake(l->team[i]);
+	}
+}
+
+int lane_running(const struct lane *l)
+{
+	int running = 0;
+
+	for (size_t i = 0; l && i < l->team_size; i++) {
+		int left = atomic_load(&l->team[i]->left);
+
+		running += left < 0 ? 1 : left;
+	}
+	return running;
+}
+
+int lane_connections(const struct lane *l)
+{
+	int count = 0;
+
+	for (size_t i = 0; l && i < l->team_size; i++)
+		count += atomic_load(&l->team[i]->client_count);
+	return count;
 }
 
 void lane_stop(struct lane *l)

@@ -40,5 +40,9 @@ struct lane_door {
 struct lane;
 MUST_CHECK bool lane_start(struct gateway *g, const struct lane_door *doors, size_t count,
 			   struct lane **ret, struct err *e);
+/* From now on every request goes to microhttpd's side. As those below, any thread; NULL is fine. */
+void lane_refuse_new(struct lane *l);
+int lane_running(const struct lane *l); /* after lane_refuse_new: requests under way here */
+int lane_connections(const struct lane *l);
 /* Closes its connections; before MHD_stop_daemon. NULL is fine. */
 void lane_stop(struct lane *l);

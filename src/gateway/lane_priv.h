@@ -83,7 +83,10 @@ struct lane {
 	struct door doors[LANE_DOORS];
 	size_t door_count;
 	struct client *clients;
-	int client_count, busy; /* busy: not READING */
+	atomic_int client_count; /* written by the lane's thread alone */
+	int busy;                /* not READING */
+	atomic_bool refusing;    /* new requests; set by others */
+	atomic_int left;         /* those under way since it saw that; −1: it has not seen it */
 	struct up *idle;
 	struct source *dead;
 	int64_t ticked, now;

@@ -529,6 +529,14 @@ void route_close(struct route *r, const struct err *why)
 	worker_unref(old);
 }
 
+void routes_close(struct routes *rs, const struct err *why)
+{
+	const struct table *t = atomic_load_explicit(&rs->table, memory_order_acquire);
+
+	for (size_t i = 0; i < t->count; i++)
+		route_close(t->routes[i], why);
+}
+
 void route_get_stats(const struct route *route, struct route_stats *ret)
 {
 	struct route *r = (struct route *)route; /* only its lock changes */

@@ -34,6 +34,7 @@ struct route *routes_find(struct routes *rs, const char *model_id);
 /* Makes one when absent (CLOSED); a removed one comes back. */
 struct route *routes_add(struct routes *rs, const char *model_id);
 void routes_remove(struct routes *rs, const char *model_id); /* waiters get ERR_NOT_FOUND */
+void routes_close(struct routes *rs, const struct err *why); /* each, as route_close */
 
 /* --- the gateway's side ------------------------------------------------- */
 

@@ -87,7 +87,7 @@ static void *lane_main(void *arg)
 	struct tasks *ts = lane->owner;
 
 	pthread_mutex_lock(&ts->lock);
-	while (!ts->stopping) {
+	while (!lane->stopping) {
 		struct task *t = next_task(lane);
 
 		if (!t) {

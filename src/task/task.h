@@ -48,6 +48,8 @@ struct task_spec {
 /* log_dir gets <id>.log. Unfinished rows of an earlier run become failed ("the daemon stopped while
  * …"). */
 MUST_CHECK bool tasks_open(struct db *db, const char *log_dir, struct tasks **ret, struct err *e);
+/* From now on no new task; builds and pulls end, with `all` the others too. Returns at once. */
+void tasks_stop(struct tasks *ts, bool all);
 /* Cancels what runs, waits for its threads. */
 void tasks_free(struct tasks *ts);
 

@@ -38,6 +38,7 @@ struct lane {
 	struct tasks *owner;
 	enum task_lane id;
 	int limit, started, idle;
+	bool stopping; /* guarded by tasks->lock: its threads end */
 	pthread_t threads[LANE_THREADS];
 };
 
@@ -52,7 +53,7 @@ struct tasks {
 	struct lane lanes[TASK_LANE_COUNT];
 	uint64_t changes, last_id;
 	unsigned int ended; /* tasks since the start, for the sweeping */
-	bool stopping;
+	bool stopping;      /* no new tasks */
 };
 
 /* Lock held. Writes the row; a failure is logged, the snapshot in memory goes on. */

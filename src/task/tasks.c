@@ -370,19 +370,33 @@ bool tasks_cancel(struct tasks *ts, const char *id, struct err *e)
 	return false;
 }
 
+/* What goes on until the end: who waits for a model's load or switch is still answered. */
+static bool is_awaited(enum task_lane lane)
+{
+	return lane == TASK_CONTROL;
+}
+
+void tasks_stop(struct tasks *ts, bool all)
+{
+	pthread_mutex_lock(&ts->lock);
+	ts->stopping = true;
+	for (int i = 0; i < TASK_LANE_COUNT; i++)
+		ts->lanes[i].stopping |= all || !is_awaited((enum task_lane)i);
+	for (struct task *t = ts->live; t; t = t->next)
+		if (ts->lanes[t->lane].stopping)
+			atomic_store(&t->cancel, true);
+	pthread_cond_broadcast(&ts->work);
+	tasks_changed(ts);
+	pthread_mutex_unlock(&ts->lock);
+}
+
 void tasks_free(struct tasks *ts)
 {
 	struct err stopped = {0};
 
 	if (!ts)
 		return;
-	pthread_mutex_lock(&ts->lock);
-	ts->stopping = true;
-	for (struct task *t = ts->live; t; t = t->next)
-		atomic_store(&t->cancel, true);
-	pthread_cond_broadcast(&ts->work);
-	tasks_changed(ts);
-	pthread_mutex_unlock(&ts->lock);
+	tasks_stop(ts, true);
 	for (int i = 0; i < TASK_LANE_COUNT; i++)
 		lane_join(&ts->lanes[i]);
 	(void)err_set(&stopped, ERR_CANCELLED, "the daemon stopped before the task began");

@@ -303,6 +303,20 @@ void lane_stop(struct lane *l)
 {
 }
 
+void lane_refuse_new(struct lane *l)
+{
+}
+
+int lane_running(const struct lane *l)
+{
+	return 0;
+}
+
+int lane_connections(const struct lane *l)
+{
+	return 0;
+}
+
 struct MHD_Response *gateway_error(const struct err *e)
 {
 	char *text = mem_printf("{\"error\":{\"message\":\"%s\",\"openai\":true}}", e->msg);

@@ -438,6 +438,35 @@ static void the_end_cancels_what_runs_and_what_waits(void **state)
 	db_task_done(&t);
 }
 
+static void a_stop_ends_builds_but_lets_loads_go_on(void **state)
+{
+	struct fixture *f = *state;
+	struct gate build_gate, load_gate;
+	struct work build = {.gate = &build_gate}, load = {.gate = &load_gate};
+	struct task_spec late = {.kind = "load", .lane = TASK_CONTROL};
+	struct db_task t = {0};
+	struct err e = {0};
+	char one[TASK_ID_SIZE], two[TASK_ID_SIZE], none[TASK_ID_SIZE];
+
+	gate_init(&build_gate);
+	gate_init(&load_gate);
+	submit(f, &build, TASK_BUILD, one);
+	submit(f, &load, TASK_CONTROL, two);
+	gate_wait(&build_gate, 1);
+	gate_wait(&load_gate, 1);
+	tasks_stop(f->tasks, false);
+	gate_open(&build_gate);
+	gate_open(&load_gate);
+	assert_true(tasks_wait(f->tasks, one, WAIT_MS, NULL, NULL, &t, &e));
+	assert_string_equal(t.state, "cancelled");
+	db_task_done(&t);
+	assert_true(tasks_wait(f->tasks, two, WAIT_MS, NULL, NULL, &t, &e));
+	assert_string_equal(t.state, "succeeded");
+	db_task_done(&t);
+	assert_false(tasks_submit(f->tasks, &late, none, &e));
+	assert_int_equal(e.kind, ERR_UNAVAILABLE);
+}
+
 static void logs_of_forgotten_tasks_go_also_while_it_runs(void **state)
 {
 	struct fixture *f = *state;
@@ -511,6 +540,7 @@ int main(void)
 		TEST(a_waiter_that_left_is_let_go),
 		TEST(only_ids_have_a_log_path),
 		TEST(the_end_cancels_what_runs_and_what_waits),
+		TEST(a_stop_ends_builds_but_lets_loads_go_on),
 		TEST(logs_of_forgotten_tasks_go_also_while_it_runs),
 #ifdef SHUNT_FAULTS
 		TEST(an_end_that_cannot_be_saved_is_shown_and_saved_later),
