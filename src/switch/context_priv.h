@@ -55,6 +55,7 @@ void context_count(struct context *c, bool were_some);
 struct context_slot {
 	int id;
 	bool busy;
+	bool fresh; /* had no request yet: its tokens are not told */
 	int64_t tokens;
 };
 MUST_CHECK bool slots_list(struct worker *w, struct context_slot **ret, size_t *ret_count,
@@ -74,6 +75,9 @@ double speed_known(struct contexts *cs, const char *model_id, const char *enviro
 void speed_learn(struct contexts *cs, struct worker *w);
 /* Asks a worker that serves nobody, when nothing is known. */
 void speed_probe(struct contexts *cs, struct worker *w, const struct context_patience *p);
+/* A slot that had no request is the first that a new conversation takes, whatever was restored into
+ * it, and /slots does not tell what it holds. This is one. */
+void slot_touch(struct worker *w, int slot, const struct context_patience *p);
 void speeds_free(struct contexts *cs);
 
 /* context_file.c: SHA-256 of the SHA-256 of each 8 MiB, on several cores. */

@@ -31,6 +31,21 @@ static bool restore_file(struct context *c, const struct context_file *f, struct
 	return true;
 }
 
+/* See slot_touch. */
+static void touch_slots(const struct context *c, struct worker *to,
+			const struct context_patience *p)
+{
+	CLEANUP(free) struct context_slot *slots = NULL;
+	struct err ignored = {0};
+	size_t count = 0;
+
+	if (!slots_list(to, &slots, &count, &ignored))
+		return;
+	for (size_t i = 0; i < c->count; i++)
+		if (c->files[i].slot < (int)count && slots[c->files[i].slot].fresh)
+			slot_touch(to, c->files[i].slot, p);
+}
+
 static bool restore_files(struct context *c, struct worker *to, bool (*cancelled)(void *),
 			  void *arg)
 {
@@ -39,6 +54,7 @@ static bool restore_files(struct context *c, struct worker *to, bool (*cancelled
 	bool alive = true;
 
 	speed_probe(c->owner, to, &p);
+	touch_slots(c, to, &p);
 	speed = speed_known(c->owner, worker_model(to), worker_environment(to));
 	if (!(speed > 0))
 		speed = CONTEXT_TOKENS_PER_S;

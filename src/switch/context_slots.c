@@ -70,11 +70,9 @@ bool slots_list(struct worker *w, struct context_slot **ret, size_t *ret_count, 
 {
 	struct context_patience patience = {.timeout_ms = LIST_MS};
 	CLEANUP(json_free) json_t *list = NULL;
-	struct worker_context wc;
 	size_t i, slots = (size_t)worker_slots(w);
 	const json_t *item;
 
-	worker_get_context(w, &wc);
 	if (!ask_well(w, "/slots", NULL, &patience, &list, e))
 		return false;
 	if (json_array_size(list) != slots)
@@ -88,7 +86,8 @@ bool slots_list(struct worker *w, struct context_slot **ret, size_t *ret_count, 
 		(*ret)[i] = (struct context_slot){
 			.id = (int)i,
 			.busy = !json_is_false(json_object_get(item, "is_processing")),
-			.tokens = tokens ? json_integer_value(tokens) : wc.carried[i],
+			.fresh = !tokens,
+			.tokens = json_integer_value(tokens),
 		};
 	}
 	return true;
@@ -120,15 +119,11 @@ bool slot_restore(struct worker *w, const struct context_file *f, const struct c
 		  struct err *e)
 {
 	CLEANUP(json_free) json_t *answer = NULL;
-	struct worker_context wc;
 
 	if (!act(w, f->slot, "restore", p, &answer, e))
 		return false;
-	if (number(answer, "n_restored") == f->tokens) {
-		worker_get_context(w, &wc);
-		wc.carried[f->slot] = f->tokens;
+	if (number(answer, "n_restored") == f->tokens)
 		return true;
-	}
 	slot_erase(w, f->slot);
 	return err_set(e, ERR_CONFLICT, "it restored %lld tokens of %lld",
 		       (long long)number(answer, "n_restored"), (long long)f->tokens);

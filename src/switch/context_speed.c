@@ -90,9 +90,9 @@ void speed_learn(struct contexts *cs, struct worker *w)
 		remember(cs, w, tokens / seconds);
 }
 
-/* Prefills so many tokens in slot 0; any will do. Tokens a second, 0 when it would not, and when it
+/* Prefills so many tokens; any will do. Tokens a second, 0 when it would not, and when it
  * takes too long at most that. */
-static double prefill(struct worker *w, int tokens, const struct context_patience *p)
+static double prefill(struct worker *w, int slot, int tokens, const struct context_patience *p)
 {
 	CLEANUP(buf_done) struct buf body = {0};
 	CLEANUP(http_response_done) struct http_response answer = {0};
@@ -106,7 +106,7 @@ static double prefill(struct worker *w, int tokens, const struct context_patienc
 
 	for (int i = 0; i < tokens; i++)
 		buf_printf(&body, i ? ",%d" : "{\"prompt\":[%d", 3 + i % 64);
-	buf_str(&body, "],\"n_predict\":1,\"cache_prompt\":false,\"id_slot\":0}");
+	buf_printf(&body, "],\"n_predict\":1,\"cache_prompt\":false,\"id_slot\":%d}", slot);
 	ask.body = body.data;
 	if (!http_fetch(&ask, &answer, &ignored))
 		return clock_ms() - began < PROBE_MS ? 0 : tokens * 1000.0 / PROBE_MS;
@@ -119,13 +119,18 @@ void speed_probe(struct contexts *cs, struct worker *w, const struct context_pat
 
 	if (speed_known(cs, worker_model(w), worker_environment(w)) > 0)
 		return;
-	speed = prefill(w, PROBE_SHORT, p);
+	speed = prefill(w, 0, PROBE_SHORT, p);
 	if (speed > PROBE_LONG * 1000.0 / PROBE_LONG_MS)
-		longer = prefill(w, PROBE_LONG, p);
+		longer = prefill(w, 0, PROBE_LONG, p);
 	speed = longer > speed ? longer : speed;
 	if (speed > 0)
 		remember(cs, w, speed);
 	slot_erase(w, 0);
+}
+
+void slot_touch(struct worker *w, int slot, const struct context_patience *p)
+{
+	(void)prefill(w, slot, 1, p);
 }
 
 void speeds_free(struct contexts *cs)

@@ -135,7 +135,6 @@ static struct worker *new_worker(struct supervisor *sv, const struct worker_spec
 	w->context.dir = mem_dup(spec->context_dir);
 	w->context.key = mem_dup(spec->context_key ? spec->context_key : "");
 	w->context.tokens = spec->context_tokens;
-	w->context.carried = mem_array((size_t)w->slots, sizeof(*w->context.carried));
 	w->folder_fd = w->input = w->proc.pidfd = w->out.fd = w->out.log = w->dog.pulse.fd = -1;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);

@@ -140,9 +140,7 @@ char *supervisor_log_path(const struct supervisor *sv, const char *model_id);
 struct worker_context {
 	const char *dir, *key; /* as in the spec */
 	int64_t tokens;
-	int64_t bytes;    /* of that memory, as it said when it loaded; 0: it did not */
-	int64_t window;   /* of its attention, 0: none */
-	int64_t *carried; /* one for each slot: tokens that came from a file. /slots is silent about
-			     a slot without a request. For who has the model's slot. */
+	int64_t bytes;  /* of that memory, as it said when it loaded; 0: it did not */
+	int64_t window; /* of its attention, 0: none */
 };
 void worker_get_context(struct worker *w, struct worker_context *ret);

@@ -31,7 +31,6 @@ void worker_unref(struct worker *w)
 	free(w->program);
 	free((char *)w->context.dir);
 	free((char *)w->context.key);
-	free(w->context.carried);
 	strv_done(&w->args);
 	strv_done(&w->environ);
 	pthread_mutex_destroy(&w->lock);

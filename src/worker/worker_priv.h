@@ -32,7 +32,7 @@ struct worker {
 	char *program;
 	struct strv args, environ;
 	int slots;
-	struct worker_context context; /* its strings and the array owned; bytes unused */
+	struct worker_context context; /* its strings owned; bytes and window unused */
 
 	_Atomic enum worker_state state; /* written under lock */
 	atomic_int pid;                  /* 0: no process */

@@ -196,6 +196,18 @@ static void a_conversation_comes_along(void **state)
 	assert_int_equal(totals.tokens, WORDS + 2);
 }
 
+/* A new conversation takes an empty slot, though all are as old. */
+static void a_new_conversation_takes_another_slot(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(free) char *other = words("o", 100);
+
+	save_one(f);
+	assert_int_equal(context_restore(&f->context, f->new, NULL, NULL), CONTEXT_DONE);
+	assert_int_equal(ask(f->new, other), 0);
+	assert_int_equal(ask(f->new, f->prompt), WORDS - 1);
+}
+
 /* /slots says nothing of a slot that had no request since. */
 static void a_conversation_comes_along_twice(void **state)
 {
@@ -590,6 +602,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_conversation_comes_along),
 		TEST(a_conversation_comes_along_twice),
+		TEST(a_new_conversation_takes_another_slot),
 		TEST(each_slot_keeps_its_number),
 		TEST(a_file_that_was_cut_is_left),
 		TEST(a_file_that_was_altered_is_left),
