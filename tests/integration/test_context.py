@@ -90,6 +90,21 @@ def test_whatever_goes_wrong_the_switch_goes_on(daemon, model, fault, why):
     assert nothing_left(daemon)
 
 
+@pytest.mark.parametrize("fault", ["context.save", "context.read"])
+def test_a_disk_that_fails_is_no_reason(make_daemon, fake_model, fault):
+    daemon = make_daemon()
+    daemon.env |= {"FAULT": fault}
+    daemon.start()
+    daemon.add(fake_model().path)
+    daemon.switch(MODEL, "cpu", reload=True)
+    cached(daemon)
+    ended = load(daemon, temperature=0.5)
+    assert ended["state"] == "succeeded", ended
+    assert "Input/output error" in ended["result"]["context"]["why_not"]
+    assert cached(daemon) == 0
+    assert nothing_left(daemon)
+
+
 def test_migrate_false_carries_nothing(daemon, model):
     load(daemon, migrate=False)
     cached(daemon)
