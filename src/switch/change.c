@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,28 +134,6 @@ void change_give_up(struct switcher *sw, struct entry *en, const struct err *why
 	route_close(en->route, why);
 }
 
-/* What an unload kept, if it is still wanted. */
-static bool restore_kept(struct switcher *sw, const struct db_model *m, struct task *t,
-			 struct worker **w, struct err *e)
-{
-	CLEANUP(context_done) struct context kept = {0};
-	json_t *result;
-	char *text;
-	bool ok;
-
-	context_find_kept(sw->s.contexts, m->id, &kept);
-	if (!kept.owner || !option_flag(m->options, "keep_context", false))
-		return true;
-	ok = change_restore(sw, m, m->environment, t, &kept, w, e);
-	result = json_pack("{s:o}", "context", context_report_json(&kept.report));
-	text = json_dumps(result, JSON_COMPACT);
-	if (t)
-		task_result(t, text);
-	free(text);
-	json_decref(result);
-	return ok;
-}
-
 bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m, struct task *t,
 		 struct err *e)
 {
@@ -164,7 +141,7 @@ bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m
 
 	entry_set_state(sw, en, MODEL_LOADING, NULL);
 	route_hold(en->route);
-	if (!change_start(sw, m, m->environment, t, &w, e) || !restore_kept(sw, m, t, &w, e)) {
+	if (!change_start(sw, m, m->environment, t, &w, e) || !kept_restore(sw, m, t, &w, e)) {
 		if (e->kind != ERR_CANCELLED) {
 			change_give_up(sw, en, e);
 			return false;
@@ -211,27 +188,6 @@ bool change_drain(struct switcher *sw, struct entry *en, bool force, bool (*canc
 	return err_hint(e, "wait for them, or use force to cut them");
 }
 
-/* keep_context: its conversations outlive it. */
-static void save_kept(struct switcher *sw, struct entry *en, bool (*cancelled)(void *), void *arg,
-		      struct context *ret)
-{
-	struct db_model m = {0};
-	struct err e = {0};
-
-	if (db_model_get(sw->s.db, en->id, &m, &e) && option_flag(m.options, "keep_context", false))
-		context_save(sw->s.contexts, en->worker, worker_environment(en->worker), NULL,
-			     cancelled, arg, ret);
-	db_model_done(&m);
-}
-
-static void write_kept(struct context *kept)
-{
-	struct err e = {0};
-
-	if (!context_keep(kept, &e))
-		log_warn("conversations lost reason=\"%s\", continuing", e.msg);
-}
-
 bool change_unload(struct switcher *sw, struct entry *en, bool force, bool (*cancelled)(void *),
 		   void *arg, struct err *e)
 {
@@ -244,11 +200,11 @@ bool change_unload(struct switcher *sw, struct entry *en, bool force, bool (*can
 		change_go_on(sw, en);
 		return false;
 	}
-	save_kept(sw, en, cancelled, arg, &kept);
+	kept_save(sw, en, cancelled, arg, &kept);
 	old = change_take_worker(sw, en);
 	worker_stop(old);
 	worker_unref(old);
-	write_kept(&kept);
+	kept_write(&kept);
 	entry_set_state(sw, en, MODEL_UNLOADED, NULL);
 	route_close(en->route, NULL);
 	return true;

@@ -103,6 +103,9 @@ void switcher_count(struct switcher *sw, int ret[static MODEL_STATE_COUNT]);
 void model_live_done(struct model_live *l);
 /* Conversations that came along, since the start. */
 void switcher_context_totals(struct switcher *sw, struct context_totals *ret);
+/* At the end, when nobody is served any more: keeps what keep_context asks for, at most so long, or
+ * until `hurry` (may be NULL) says so. */
+void switcher_keep(struct switcher *sw, int64_t timeout_ms, bool (*hurry)(void *), void *arg);
 /* From the supervisor (main thread): a worker died. Doesn't block. */
 void switcher_worker_crashed(void *switcher, struct worker *w);
 /* From the supervisor (main thread): one should be replaced, and why. Doesn't block: a task does

@@ -89,6 +89,13 @@ MUST_CHECK bool change_start(struct switcher *sw, const struct db_model *m, cons
 MUST_CHECK bool change_restore(struct switcher *sw, const struct db_model *m,
 			       const char *environment, struct task *t, struct context *c,
 			       struct worker **w, struct err *e);
+/* kept.c: keep_context. What was kept of the model goes into *w, if it is still wanted. */
+MUST_CHECK bool kept_restore(struct switcher *sw, const struct db_model *m, struct task *t,
+			     struct worker **w, struct err *e);
+/* Saves if it is to be kept; written down when the worker needs no more time. */
+void kept_save(struct switcher *sw, struct entry *en, bool (*cancelled)(void *), void *arg,
+	       struct context *ret);
+void kept_write(struct context *kept);
 /* Puts a worker into the entry, which has none; takes the reference and loaded_as. */
 void change_set_worker(struct switcher *sw, struct entry *en, struct worker *w, char *loaded_as);
 /* Takes it out; the caller's reference now. */
