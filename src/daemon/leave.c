@@ -16,7 +16,8 @@
 /* A connection that is open may have a request on its way: it is to hear that we stop. */
 #define QUIET_MS 100
 #define CUT_MS 1000   /* how long cut requests may take to end */
-#define STOP_MS 20000 /* more than tasks and workers take to end: systemd must not kill before */
+#define KEEP_MS 10000 /* for conversations that are to be kept */
+#define STOP_MS 30000 /* more than tasks and workers take to end: systemd must not kill before */
 
 struct leave {
 	struct leave_plan p;
@@ -70,6 +71,11 @@ static void cut(struct leave *l)
 		(void)poll(NULL, 0, LOOK_MS);
 }
 
+static bool is_hurried(void *arg)
+{
+	return atomic_load(&((struct leave *)arg)->hurry);
+}
+
 static void *run(void *arg)
 {
 	struct leave *l = arg;
@@ -84,6 +90,7 @@ static void *run(void *arg)
 	tell(l, 0, 0);
 	switcher_leave(l->p.switcher);
 	tasks_stop(l->p.tasks, true);
+	switcher_keep(l->p.switcher, KEEP_MS, is_hurried, l);
 	supervisor_quit(l->p.supervisor);
 	return NULL;
 }

@@ -4,8 +4,10 @@
 /*
  * The way out. The first signal starts it, in a thread of its own, as it waits for requests:
  *
- *   refuse new requests, end builds and pulls ─► drain ─► cut the rest ─► stop workers, main's loop
- *                                                  └ drain_timeout, second signal: no longer
+ *   refuse new requests, end builds and pulls ─► drain ─► cut the rest ─► keep conversations ─►
+ *   stop workers, main's loop
+ *
+ * drain_timeout or a second signal end the drain, ten seconds or a second signal the keeping.
  */
 
 #include <stdbool.h>

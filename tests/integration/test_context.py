@@ -152,6 +152,17 @@ def test_what_is_kept_outlives_an_unload_and_a_restart(daemon, model):
     assert not (kept / "kept.json").exists()
 
 
+def test_a_daemon_that_stops_keeps_what_is_loaded(daemon, model):
+    load(daemon, keep_context=True, keep_loaded=True)
+    cached(daemon)
+    assert daemon.stop() == 0
+    (file,) = (daemon.state / "context" / MODEL).glob("*.kv")
+    assert file.stat().st_mode & 0o777 == 0o600
+    daemon.start()
+    assert cached(daemon) == 199
+    assert nothing_left(daemon)
+
+
 def test_a_kept_file_that_was_altered_is_left(daemon, model):
     load(daemon, keep_context=True)
     cached(daemon)
