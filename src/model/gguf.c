@@ -149,6 +149,7 @@ static bool add_part(const char *path, int64_t no, struct gguf_part *sum, int64_
 		return err_set(e, ERR_INVALID, "'%s': too many elements", path);
 	for (int i = 0; i < GGUF_TENSOR_TYPES; i++)
 		sum->elements_of[i] += part.elements_of[i];
+	gguf_shape_join(&sum->shape, &part.shape);
 	sum->tensors += part.tensors;
 	sum->has_classifier |= part.has_classifier;
 	*bytes += size;
@@ -241,7 +242,7 @@ static struct gguf *facts(const struct gguf_part *p, int64_t bytes)
 	g->block_count = p->block_count;
 	g->embedding_length = p->embedding_length;
 	g->head_count = p->head_count;
-	g->head_count_kv = p->head_count_kv;
+	g->shape = p->shape;
 	g->has_chat_template = p->has_chat_template;
 	g->is_rerank = p->pooling_type == POOLING_RANK ||
 		       (is_encoder(p->architecture) && p->has_classifier);

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "model/gguf_shape.h"
 
 struct gguf {
 	char *architecture;     /* general.architecture */
@@ -18,7 +19,8 @@ struct gguf {
 	int64_t parameters;     /* elements of all tensors */
 	int64_t context_length; /* <arch>.context_length, 0: unknown */
 	int64_t block_count;
-	int64_t embedding_length, head_count, head_count_kv; /* the largest, where layers differ */
+	int64_t embedding_length, head_count; /* the largest, where layers differ */
+	struct gguf_shape shape;
 	bool has_chat_template;
 	bool is_embedding; /* a pooling type, or an encoder architecture */
 	bool is_rerank;

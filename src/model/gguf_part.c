@@ -21,7 +21,8 @@
 
 /* --- keys --------------------------------------------------------------- */
 
-enum want { WANT_INT, WANT_TEXT, WANT_TRUE };
+/* WANT_LAYERS: only estimates need it, so what cannot be one is not refused. */
+enum want { WANT_INT, WANT_TEXT, WANT_TRUE, WANT_LAYERS };
 
 /* Key, where its value goes. A key with a leading '.' has the architecture before it. */
 static const struct wanted {
@@ -43,7 +44,21 @@ static const struct wanted {
 	{".block_count", WANT_INT, FIELD(block_count)},
 	{".embedding_length", WANT_INT, FIELD(embedding_length)},
 	{".attention.head_count", WANT_INT, FIELD(head_count)},
-	{".attention.head_count_kv", WANT_INT, FIELD(head_count_kv)},
+	{".attention.head_count_kv", WANT_LAYERS, FIELD(shape.heads_kv)},
+	{".attention.key_length", WANT_LAYERS, FIELD(shape.key_length)},
+	{".attention.key_length_mla", WANT_LAYERS, FIELD(shape.key_length_mla)},
+	{".attention.value_length", WANT_LAYERS, FIELD(shape.value_length)},
+	{".attention.sliding_window", WANT_LAYERS, FIELD(shape.window)},
+	{".attention.sliding_window_pattern", WANT_LAYERS, FIELD(shape.window_pattern)},
+	{".full_attention_interval", WANT_LAYERS, FIELD(shape.attention_interval)},
+	{".feed_forward_length", WANT_LAYERS, FIELD(shape.feed_forward)},
+	{".expert_feed_forward_length", WANT_LAYERS, FIELD(shape.expert_feed_forward)},
+	{".expert_used_count", WANT_LAYERS, FIELD(shape.experts_used)},
+	{".ssm.conv_kernel", WANT_LAYERS, FIELD(shape.ssm_conv)},
+	{".ssm.inner_size", WANT_LAYERS, FIELD(shape.ssm_inner)},
+	{".ssm.state_size", WANT_LAYERS, FIELD(shape.ssm_state)},
+	{".ssm.group_count", WANT_LAYERS, FIELD(shape.ssm_groups)},
+	{".wkv.head_size", WANT_LAYERS, FIELD(shape.wkv_head)},
 	{".pooling_type", WANT_INT, FIELD(pooling_type)},
 	{".classifier.output_labels", WANT_TRUE, FIELD(has_classifier)},
 #undef FIELD
@@ -148,17 +163,6 @@ static bool take_int(struct gguf_reader *r, struct gguf_part *p, const struct pa
 	return true;
 }
 
-static bool take_text(struct gguf_reader *r, struct gguf_part *p, const struct pair *pair,
-		      struct err *e)
-{
-	char *text = (char *)p + pair->wanted->offset;
-	uint64_t len;
-
-	if (pair->type != GGUF_STRING || pair->is_array)
-		return reader_bad(r, pair->value_at, e, "'%s' is not a string", pair->key);
-	return reader_string(r, text, GGUF_TEXT_SIZE, &len, pair->key, e);
-}
-
 static bool skip_value(struct gguf_reader *r, const struct pair *pair, struct err *e)
 {
 	unsigned int bytes = gguf_value_bytes(pair->type);
@@ -180,6 +184,37 @@ static bool skip_value(struct gguf_reader *r, const struct pair *pair, struct er
 	return true;
 }
 
+static bool take_layers(struct gguf_reader *r, struct gguf_part *p, const struct pair *pair,
+			struct err *e)
+{
+	struct gguf_layers *to = (struct gguf_layers *)(void *)((char *)p + pair->wanted->offset);
+	unsigned int bytes = gguf_value_bytes(pair->type);
+	struct gguf_layers found = {0};
+
+	if ((!is_integer(pair->type) && pair->type != GGUF_BOOL) || pair->count > LAYERS_MAX)
+		return skip_value(r, pair, e);
+	for (uint64_t i = 0; i < pair->count; i++) {
+		uint8_t raw[8] = {0};
+
+		if (!reader_bytes(r, raw, bytes, pair->key, e))
+			return false;
+		gguf_layers_add(&found, to_int(pair->type, raw));
+	}
+	*to = found;
+	return true;
+}
+
+static bool take_text(struct gguf_reader *r, struct gguf_part *p, const struct pair *pair,
+		      struct err *e)
+{
+	char *text = (char *)p + pair->wanted->offset;
+	uint64_t len;
+
+	if (pair->type != GGUF_STRING || pair->is_array)
+		return reader_bad(r, pair->value_at, e, "'%s' is not a string", pair->key);
+	return reader_string(r, text, GGUF_TEXT_SIZE, &len, pair->key, e);
+}
+
 static bool take_value(struct gguf_reader *r, struct gguf_part *p, const struct pair *pair,
 		       struct err *e)
 {
@@ -187,6 +222,8 @@ static bool take_value(struct gguf_reader *r, struct gguf_part *p, const struct 
 		return take_int(r, p, pair, e);
 	if (pair->wanted && pair->wanted->want == WANT_TEXT)
 		return take_text(r, p, pair, e);
+	if (pair->wanted && pair->wanted->want == WANT_LAYERS)
+		return take_layers(r, p, pair, e);
 	if (pair->wanted)
 		*((bool *)((char *)p + pair->wanted->offset)) = true;
 	return skip_value(r, pair, e);
@@ -326,6 +363,8 @@ static bool count_tensor(struct gguf_reader *r, struct gguf_part *p, const struc
 	if (__builtin_add_overflow(p->elements, elements, &p->elements))
 		return reader_bad(r, t->at, e, "the tensors have too many elements");
 	p->elements_of[t->type] += elements;
+	gguf_shape_add(&p->shape, t->name, t->type, t->row > 0 ? elements / (int64_t)t->row : 0,
+		       t->bytes > INT64_MAX ? INT64_MAX : (int64_t)t->bytes);
 	if (strcmp(t->name, "cls.output.weight") == 0)
 		p->has_classifier = true;
 	return true;

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "model/gguf_reader.h"
+#include "model/gguf_shape.h"
 #include "model/gguf_type.h"
 
 #define GGUF_TEXT_SIZE 128 /* names are cut to it */
@@ -19,7 +20,8 @@ struct gguf_part {
 	int64_t file_type; /* −1: not said */
 	int64_t alignment;
 	int64_t split_no, split_count, split_tensors; /* count 0: not split; tensors −1: not said */
-	int64_t context_length, block_count, embedding_length, head_count, head_count_kv;
+	int64_t context_length, block_count, embedding_length, head_count;
+	struct gguf_shape shape;
 	int64_t pooling_type; /* −1: not said */
 	bool has_chat_template, has_classifier;
 	bool again; /* <architecture>.* stood before general.architecture: read the pairs again */

@@ -2,6 +2,7 @@
 #include "model/gguf_type.h"
 
 #include <stddef.h>
+#include <strings.h>
 
 #include "base/mem.h"
 
@@ -109,6 +110,14 @@ static const struct {
 const struct gguf_tensor_type *gguf_tensor_type(uint32_t type)
 {
 	return type < GGUF_TENSOR_TYPES && tensor_types[type].name ? &tensor_types[type] : NULL;
+}
+
+const struct gguf_tensor_type *gguf_tensor_type_named(const char *name)
+{
+	for (size_t i = 0; i < GGUF_TENSOR_TYPES; i++)
+		if (tensor_types[i].name && strcasecmp(tensor_types[i].name, name) == 0)
+			return &tensor_types[i];
+	return NULL;
 }
 
 const char *gguf_file_type(int64_t type)

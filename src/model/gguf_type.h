@@ -16,6 +16,8 @@ struct gguf_tensor_type {
 
 /* NULL: unknown, or removed from ggml. */
 const struct gguf_tensor_type *gguf_tensor_type(uint32_t type);
+/* By name, any case ("q8_0"); NULL: unknown. */
+const struct gguf_tensor_type *gguf_tensor_type_named(const char *name);
 /* general.file_type in words ("Q4_K_M"), NULL: unknown. */
 const char *gguf_file_type(int64_t type);
 /* Bytes of a scalar of a GGUF value type; 0: a string, an array, or unknown. */

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/mem.h"
 
 enum option_type {
 	OPTION_INT,
@@ -85,3 +86,24 @@ const char *option_device(const char *stored, char *buf,
  * model, alias, device. */
 void option_args(const char *stored, const struct option_facts *facts, bool gpu,
 		 struct strv *ret_args);
+
+/* What a worker's memory depends on, as option_args() asks for it. */
+struct option_memory {
+	int64_t cells; /* tokens of the cache, all slots together */
+	int64_t slots;
+	int64_t batch;      /* tokens computed at once */
+	int64_t outputs;    /* of them, with logits */
+	int64_t gpu_layers; /* INT64_MAX: all; 0 without a GPU */
+	int64_t cpu_moe;
+	bool flash_attn;
+	char type_k[8], type_v[8]; /* "q8_0" */
+	char *draft;               /* path of a second model, NULL: none */
+	struct strv files;         /* read whole beside the model: adapters, projector */
+};
+void option_memory(const char *stored, const struct option_facts *facts, bool gpu,
+		   struct option_memory *ret);
+void option_memory_done(struct option_memory *m);
+static inline void option_memory_done_p(struct option_memory *m)
+{
+	option_memory_done(m);
+}

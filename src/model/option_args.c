@@ -13,6 +13,7 @@
 #define CTX_MIN 256
 /* An embedding's text must fit in one batch. */
 #define BATCH_MAX 8192
+#define BATCH_DEFAULT 512 /* llama-server's --ubatch-size */
 /* Prompts of conversations that lost their slot. llama-server's own default is 8 GiB for each
  * worker, which no estimate of memory sees. */
 #define CACHE_RAM_MIB "256"
@@ -106,6 +107,15 @@ const char *option_device(const char *stored, char *buf, size_t size)
 	return buf;
 }
 
+static int64_t batch_of(const json_t *options, const struct option_facts *facts)
+{
+	int64_t n_ctx = n_ctx_of(options, facts);
+
+	if (strcmp(mode_of(options, facts), "chat") == 0)
+		return BATCH_DEFAULT;
+	return n_ctx < BATCH_MAX ? n_ctx : BATCH_MAX;
+}
+
 /* --- arguments ---------------------------------------------------------- */
 
 static void add(struct strv *args, const char *flag, const char *value)
@@ -150,12 +160,11 @@ static void add_layers(struct strv *args, const json_t *options, bool gpu)
 static void add_mode(struct strv *args, const json_t *options, const struct option_facts *facts)
 {
 	const char *mode = mode_of(options, facts);
-	int64_t batch = n_ctx_of(options, facts);
+	int64_t batch = batch_of(options, facts);
 
 	if (strcmp(mode, "chat") == 0)
 		return;
 	strv_add(args, strcmp(mode, "rerank") == 0 ? "--reranking" : "--embeddings");
-	batch = batch < BATCH_MAX ? batch : BATCH_MAX;
 	add_int(args, "--batch-size", batch);
 	add_int(args, "--ubatch-size", batch);
 }
@@ -229,4 +238,47 @@ void option_args(const char *stored, const struct option_facts *facts, bool gpu,
 	strv_add(ret_args, "--metrics");
 	strv_add(ret_args, "--no-ui");
 	strv_add(ret_args, "--offline");
+}
+
+/* --- memory ------------------------------------------------------------- */
+
+static void copy_text(const json_t *options, const char *name, const char *fallback, char *to,
+		      size_t size)
+{
+	(void)snprintf(to, size, "%s", text_of(options, name, fallback));
+}
+
+void option_memory(const char *stored, const struct option_facts *facts, bool gpu,
+		   struct option_memory *ret)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+	const json_t *list = json_object_get(options, "lora"), *item;
+	const char *mmproj = text_of(options, "mmproj", NULL);
+	int64_t layers = gpu ? int_of(options, "n_gpu_layers", -1) : 0;
+	bool chat = strcmp(mode_of(options, facts), "chat") == 0;
+	size_t i;
+
+	*ret = (struct option_memory){
+		.cells = ctx_size_of(options, facts),
+		.slots = int_of(options, "parallel", PARALLEL_DEFAULT),
+		.batch = batch_of(options, facts),
+		.gpu_layers = layers < 0 ? INT64_MAX : layers,
+		.cpu_moe = int_of(options, "n_cpu_moe", 0),
+		.flash_attn = strcmp(text_of(options, "flash_attn", "on"), "on") == 0,
+		.draft = mem_dup(text_of(options, "draft_model", NULL)),
+	};
+	ret->outputs = chat ? ret->slots : ret->batch;
+	copy_text(options, "cache_type_k", "f16", ret->type_k, sizeof(ret->type_k));
+	copy_text(options, "cache_type_v", "f16", ret->type_v, sizeof(ret->type_v));
+	json_array_foreach(list, i, item)
+		strv_add(&ret->files, json_string_value(item));
+	if (mmproj)
+		strv_add(&ret->files, mmproj);
+}
+
+void option_memory_done(struct option_memory *m)
+{
+	free(m->draft);
+	strv_done(&m->files);
+	*m = (struct option_memory){0};
 }

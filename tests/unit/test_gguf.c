@@ -148,7 +148,10 @@ static void of_numbers_per_layer_the_largest_counts(void **state)
 	put_u32(&extra, 0);
 	put_small_model(&b, 1, &extra);
 	g = read_good(write_file(state, "a.gguf", &b));
-	assert_int_equal(g->head_count_kv, 8);
+	assert_int_equal(g->shape.heads_kv.largest, 8);
+	assert_int_equal(g->shape.heads_kv.sum, 10);
+	assert_int_equal(g->shape.heads_kv.count, 3);
+	assert_int_equal(g->shape.heads_kv.nonzero, 2);
 }
 
 static void a_name_is_shown_without_what_terminals_and_json_refuse(void **state)
