@@ -54,6 +54,8 @@ uint64_t proc_start_time(pid_t pid);  /* 0: no such process */
 int64_t proc_memory_bytes(pid_t pid); /* resident set (PSS where readable), 0: unknown */
 /* Without files that it maps; also what is swapped out. What a leak grows. 0: unknown. */
 int64_t proc_own_bytes(pid_t pid);
+/* Of files that it maps, what is in memory. 0: unknown. */
+int64_t proc_mapped_bytes(pid_t pid);
 /* "exit status 1", "killed by SIGILL (illegal instruction: built for another CPU?)" … */
 const char *proc_status_text(int status, char *buf, size_t size);
 

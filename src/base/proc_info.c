@@ -138,7 +138,18 @@ int64_t proc_own_bytes(pid_t pid)
 
 	if (pid <= 0 || !read_proc(pid, "status", text, sizeof(text)))
 		return 0;
-	return (kilobytes(text, "\nRssAnon:") + kilobytes(text, "\nVmSwap:")) * 1024;
+	return (kilobytes(text, "\nRssAnon:") + kilobytes(text, "\nRssShmem:") +
+		kilobytes(text, "\nVmSwap:")) *
+	       1024;
+}
+
+int64_t proc_mapped_bytes(pid_t pid)
+{
+	char text[4096];
+
+	if (pid <= 0 || !read_proc(pid, "status", text, sizeof(text)))
+		return 0;
+	return kilobytes(text, "\nRssFile:") * 1024;
 }
 
 /* clang-format off */

@@ -82,6 +82,28 @@ MUST_CHECK bool db_env_list(struct db *db, struct db_env **ret_list, size_t *ret
 void db_envs_free(struct db_env *list, size_t count);
 MUST_CHECK bool db_env_delete(struct db *db, const char *name, struct err *e);
 
+/* --- loads -------------------------------------------------------------- */
+
+/* What the last load in an environment took; goes with the environment. */
+struct db_load {
+	char *environment;
+	char *what;            /* file, device and options: the same again takes the same */
+	int64_t device_bytes;  /* buffers on the device */
+	int64_t host_bytes;    /* buffers of the process */
+	int64_t mapped_bytes;  /* of the file, used where it is mapped */
+	int64_t private_bytes; /* of the process, seen from outside */
+	int64_t at;            /* wall ms */
+};
+void db_load_done(struct db_load *l);
+static inline void db_load_done_p(struct db_load *l)
+{
+	db_load_done(l);
+}
+MUST_CHECK bool db_load_put(struct db *db, const struct db_load *l,
+			    struct err *e); /* insert or replace */
+MUST_CHECK bool db_load_get(struct db *db, const char *environment, struct db_load *ret,
+			    struct err *e);
+
 /* --- tasks -------------------------------------------------------------- */
 
 struct db_task {

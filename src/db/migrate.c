@@ -33,8 +33,15 @@ static const char *const migrations[] = {
 	"CREATE TABLE events ("
 	"  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL,"
 	"  subject TEXT, text TEXT);",
-	/* what was loaded when the daemon stopped */
+	/* 2: what was loaded when the daemon stopped */
 	"ALTER TABLE models ADD COLUMN loaded INTEGER NOT NULL DEFAULT 0;",
+	/* 3: what the last load in an environment took */
+	"CREATE TABLE loads ("
+	"  environment TEXT PRIMARY KEY NOT NULL"
+	"    REFERENCES environments(name) ON DELETE CASCADE,"
+	"  what TEXT NOT NULL, device_bytes INTEGER NOT NULL, host_bytes INTEGER NOT NULL,"
+	"  mapped_bytes INTEGER NOT NULL, private_bytes INTEGER NOT NULL, at INTEGER NOT NULL"
+	") WITHOUT ROWID;",
 };
 
 static const char doing[] = "preparing the database";

@@ -71,8 +71,21 @@ static void add_device(struct load_facts *f, const char *name)
 	memcpy(f->devices + used + len, " ", 2);
 }
 
-/* "load_tensors:      Vulkan0 model buffer size =    92.10 MiB". CPU_Mapped, CUDA_Host: host
- * memory. */
+/* Whose bytes: "CPU_Mapped" is the file itself; "CPU", "CPU_REPACK", "CUDA_Host" the process. */
+static int64_t *sum_of(struct load_facts *f, const char *name, size_t len)
+{
+	static const char mapped[] = "CPU_Mapped", host[] = "_Host";
+	size_t tail = sizeof(host) - 1;
+
+	if (len == sizeof(mapped) - 1 && strncmp(name, mapped, len) == 0)
+		return &f->mapped_bytes;
+	if (strncmp(name, "CPU", 3) == 0 ||
+	    (len >= tail && strncmp(name + len - tail, host, tail) == 0))
+		return &f->host_bytes;
+	return &f->device_bytes;
+}
+
+/* "load_tensors:      Vulkan0 model buffer size =    92.10 MiB". */
 static void add_buffer(struct load_facts *f, const char *line, const char *size)
 {
 	const char *name = size;
@@ -88,10 +101,8 @@ static void add_buffer(struct load_facts *f, const char *line, const char *size)
 		name--;
 	name += strspn(name, " ");
 	len = strcspn(name, " ");
-	if (name >= size || strncmp(name, "CPU", 3) == 0 ||
-	    (len >= 5 && strncmp(name + len - 5, "_Host", 5) == 0))
-		return;
-	f->device_bytes += (int64_t)(mib * 1048576.0);
+	if (name < size)
+		*sum_of(f, name, len) += (int64_t)(mib * 1048576.0);
 }
 
 bool load_facts_line(struct load_facts *f, const char *line)

@@ -14,6 +14,8 @@ struct load_facts {
 	double fraction;       /* 0 … 1 of the load, never falls */
 	bool ready;            /* said so; by then it has written all that it logged before */
 	int64_t device_bytes;  /* of its buffers on devices other than the CPU */
+	int64_t host_bytes;    /* of those of the process itself */
+	int64_t mapped_bytes;  /* of the file, used where it is mapped */
 	int64_t context_bytes; /* of what conversations live in, on all devices and the CPU */
 	int64_t window;        /* tokens that some layers look back, 0: all */
 	char devices[256];     /* "Vulkan0 Vulkan1 ": each that it said it uses */

@@ -35,6 +35,8 @@ void worker_heard(struct worker *w)
 
 	atomic_store(&w->output_bytes, w->out.bytes);
 	atomic_store(&w->device_bytes, f->device_bytes);
+	atomic_store(&w->host_bytes, f->host_bytes);
+	atomic_store(&w->mapped_bytes, f->mapped_bytes);
 	atomic_store(&w->context_bytes, f->context_bytes);
 	atomic_store(&w->window, f->window);
 	pthread_mutex_lock(&w->lock);

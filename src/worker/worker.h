@@ -129,6 +129,14 @@ int worker_slots(const struct worker *w);
 int64_t worker_started(const struct worker *w); /* wall ms */
 /* Now: of the process, and what it said that it took on its devices when it loaded. */
 int64_t worker_memory_bytes(const struct worker *w);
+/* What its load took: as it said itself, and of the process, seen from outside, now. */
+struct worker_took {
+	int64_t device_bytes;  /* its buffers on devices */
+	int64_t host_bytes;    /* its buffers in the process */
+	int64_t mapped_bytes;  /* of the file, used where it is mapped */
+	int64_t private_bytes; /* of the process, what is no file's */
+};
+void worker_took(const struct worker *w, struct worker_took *ret);
 /* Why it went down: a copy, "" while it lives. Caller frees. */
 char *worker_death(const struct worker *w);
 /* Generates one token of the loaded model: the proof at a switch. */

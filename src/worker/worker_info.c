@@ -97,6 +97,16 @@ int64_t worker_memory_bytes(const struct worker *w)
 	return pid == 0 ? 0 : proc_memory_bytes(pid) + atomic_load(&w->device_bytes);
 }
 
+void worker_took(const struct worker *w, struct worker_took *ret)
+{
+	*ret = (struct worker_took){
+		.device_bytes = atomic_load(&w->device_bytes),
+		.host_bytes = atomic_load(&w->host_bytes),
+		.mapped_bytes = atomic_load(&w->mapped_bytes),
+		.private_bytes = proc_own_bytes(atomic_load(&w->pid)),
+	};
+}
+
 char *worker_death(const struct worker *w)
 {
 	struct worker *locked = (struct worker *)w;

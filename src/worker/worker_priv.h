@@ -37,7 +37,7 @@ struct worker {
 	_Atomic enum worker_state state; /* written under lock */
 	atomic_int pid;                  /* 0: no process */
 	atomic_llong output_bytes;
-	atomic_llong device_bytes, context_bytes, window;
+	atomic_llong device_bytes, host_bytes, mapped_bytes, context_bytes, window;
 	struct worker_traffic traffic;
 
 	pthread_mutex_t lock;

@@ -217,6 +217,31 @@ static void an_environment_in_use_stays(void **state)
 	db_envs_free(list, count);
 }
 
+static void the_last_load_goes_with_its_environment(void **state)
+{
+	struct fix *f = *state;
+	struct db_load l = {.environment = S("one"), .what = S("a"), .device_bytes = 7, .at = 1};
+	struct db_load got = {0};
+	struct err e = {0};
+
+	assert_false(db_load_put(f->db, &l, &e)); /* no such environment */
+	put_env(f, "one");
+	MUST(db_load_put(f->db, &l, &f->must));
+	l.what = S("b");
+	l.private_bytes = INT64_MAX;
+	MUST(db_load_put(f->db, &l, &f->must));
+	put_env(f, "one"); /* replaced in place, with its load */
+	reopen(f);
+	MUST(db_load_get(f->db, "one", &got, &f->must));
+	assert_string_equal(got.what, "b");
+	assert_true(got.device_bytes == 7 && got.private_bytes == INT64_MAX && got.at == 1);
+	db_load_done(&got);
+	MUST(db_env_delete(f->db, "one", &f->must));
+	err_clear(&e);
+	assert_false(db_load_get(f->db, "one", &got, &e));
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+}
+
 static void put_task(struct fix *f, const char *id, const char *model, const char *state)
 {
 	const struct db_task t = {.id = S(id),
@@ -375,7 +400,7 @@ static void a_newer_schema_is_refused(void **state)
 	db_free(STEAL(f->db));
 	with_sqlite(f->path, "PRAGMA user_version=99");
 	assert_refused(f->path, ERR_NOT_SUPPORTED,
-		       "was written by a newer Shunt (schema 99, this one knows 2)");
+		       "was written by a newer Shunt (schema 99, this one knows 3)");
 }
 
 static void it_is_private_and_durable(void **state)
@@ -449,6 +474,7 @@ int main(void)
 		TEST(models_are_listed_by_id),
 		TEST(a_flip_and_its_event_come_together),
 		TEST(an_environment_in_use_stays),
+		TEST(the_last_load_goes_with_its_environment),
 		TEST(tasks_are_listed_newest_first),
 		TEST(unfinished_tasks_fail_after_a_crash),
 		TEST(an_interrupted_switch_has_succeeded_once_its_model_moved),

@@ -60,7 +60,7 @@ static void nonsense_changes_nothing(void **state)
 		(void)load_facts_line(&f, lines[i]);
 	assert_true(f.fraction <= 0);
 	assert_false(f.ready);
-	assert_int_equal(f.device_bytes, 0);
+	assert_int_equal(f.device_bytes + f.host_bytes + f.mapped_bytes, 0);
 	assert_string_equal(f.devices, "");
 	/* A list that does not end: the value counts, the stages don't. */
 	(void)load_facts_line(&f, STATE "{\"state\":\"loading\",\"payload\":{\"stages\":[\"a\",\"b"
@@ -86,6 +86,8 @@ static void devices_and_their_memory_are_read_from_the_log(void **state)
 	assert_false(load_facts_uses(&f, "Vulkan"));
 	assert_false(load_facts_uses(&f, "Vulkan01"));
 	assert_int_equal(f.device_bytes, 96LL << 20);
+	assert_int_equal(f.mapped_bytes, 30LL << 20);
+	assert_true(f.host_bytes > 14LL << 20 && f.host_bytes < 15LL << 20);
 }
 
 static void the_memory_of_conversations_is_read_from_the_log(void **state)

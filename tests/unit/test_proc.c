@@ -251,6 +251,8 @@ static void a_child_is_idle_and_first_to_go(void **state)
 		free(text);
 	}
 	assert_true(proc_memory_bytes(p.pid) > 0);
+	assert_true(proc_own_bytes(getpid()) > 0);
+	assert_true(proc_mapped_bytes(getpid()) > 0);
 	proc_stop(&p, 1000);
 	assert_int_equal(p.pid, 0);
 	assert_int_equal(p.pidfd, -1);
@@ -274,6 +276,7 @@ static void waiting_ends_with_the_child_or_the_time(void **state)
 	assert_true(proc_wait(&p, 0, &status)); /* again: nothing to wait for */
 	assert_int_equal(proc_start_time(-1), 0);
 	assert_int_equal(proc_memory_bytes(0), 0);
+	assert_int_equal(proc_own_bytes(0) + proc_mapped_bytes(0), 0);
 }
 
 static void cancel_ends_all_descendants_within_two_seconds(void **state)
