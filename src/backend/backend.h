@@ -50,6 +50,9 @@ struct backend {
 	const char *cmake_flag;    /* "-DGGML_VULKAN=ON"; NULL */
 	int64_t build_disk_bytes,
 		build_memory_bytes; /* per known build: needed in the stage; for one compiler job */
+	/* What a worker takes beside its buffers: the driver's context on the device, and of the
+	 * process, with its vocabulary and code. */
+	int64_t device_extra_bytes, host_extra_bytes;
 	void (*check)(struct toolkit *ret);
 	/* More cmake arguments from what is found here (architectures, toolkit root). May be NULL.
 	 */

@@ -14,5 +14,6 @@ const struct backend backend_cpu = {
 	.name = "cpu",
 	.title = "CPU",
 	.aliases = "none",
+	.host_extra_bytes = 32LL << 20,
 	.check = check,
 };

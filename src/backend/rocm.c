@@ -144,6 +144,8 @@ const struct backend backend_rocm = {
 	.cmake_flag = "-DGGML_HIP=ON",
 	.build_disk_bytes = 1500LL << 20,
 	.build_memory_bytes = 2560LL << 20,
+	.device_extra_bytes = 640LL << 20,
+	.host_extra_bytes = 256LL << 20,
 	.check = check,
 	.cmake_args = cmake_args,
 };

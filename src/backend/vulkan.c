@@ -154,5 +154,7 @@ const struct backend backend_vulkan = {
 	.cmake_flag = "-DGGML_VULKAN=ON",
 	.build_disk_bytes = 700LL << 20,
 	.build_memory_bytes = 1536LL << 20,
+	.device_extra_bytes = 64LL << 20,
+	.host_extra_bytes = 192LL << 20,
 	.check = check,
 };

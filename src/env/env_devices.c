@@ -52,7 +52,38 @@ static bool parse_line(const char *line, size_t len, struct env_device *ret)
 	return true;
 }
 
-size_t env_devices_parse(const char *text, const struct backend *b, struct env_device **ret)
+/* --- whose memory ------------------------------------------------------- */
+
+/* What ggml-vulkan logs about this device: "ggml_vulkan: 0 = NAME (DRIVER) | uma: 1 | …" for an
+ * integrated GPU, a warning in the next line for a CPU that plays one. */
+static bool log_says_ram(const char *text, const char *prefix, const char *device)
+{
+	static const char tag[] = "ggml_vulkan: ", shared[] = " | uma: 1 ";
+	static const char cpu[] = "ggml_vulkan: Warning: Device type is CPU";
+
+	for (const char *p = text; (p = strstr(p, tag)) != NULL;) {
+		const char *end = p + strcspn(p, "\n"), *next = end + strcspn(end, "g");
+		const char *uma = strstr(p, shared);
+		char name[48];
+
+		p += sizeof(tag) - 1;
+		(void)snprintf(name, sizeof(name), "%s%.*s", prefix, (int)strspn(p, "0123456789"),
+			       p);
+		if (strcmp(name, device) == 0)
+			return (uma && uma < end) || strncmp(next, cpu, sizeof(cpu) - 1) == 0;
+	}
+	return false;
+}
+
+static bool is_as_large(int64_t device, int64_t memory)
+{
+	int64_t differ = device > memory ? device - memory : memory - device;
+
+	return memory > 0 && differ <= memory / 20;
+}
+
+size_t env_devices_parse(const char *text, const struct backend *b, int64_t memory_bytes,
+			 struct env_device **ret)
 {
 	struct env_device *list = NULL, d;
 	size_t count = 0;
@@ -60,6 +91,8 @@ size_t env_devices_parse(const char *text, const struct backend *b, struct env_d
 	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
 		if (!parse_line(line, strcspn(line, "\n"), &d) || !backend_owns_device(b, d.name))
 			continue;
+		d.in_ram = is_as_large(d.total_bytes, memory_bytes) ||
+			   log_says_ram(text, b->device_prefix, d.name);
 		list = mem_grow(list, count + 1, sizeof(*list));
 		list[count++] = d;
 	}
@@ -77,6 +110,7 @@ static void the_cpu(struct env_device **ret, size_t *ret_count)
 	(void)snprintf(d->title, sizeof(d->title), "%s", hw.cpu_name);
 	d->total_bytes = hw.memory_bytes;
 	d->free_bytes = hw.memory_free_bytes;
+	d->in_ram = true;
 	*ret = d;
 	*ret_count = 1;
 }
@@ -101,14 +135,24 @@ static bool is_cancelled(void *arg)
 	return l->cancelled && l->cancelled(l->arg);
 }
 
+/* "0.00.004.227 I load_backend: …": not a complaint. */
+static bool is_chatter(const char *line)
+{
+	const char *level = line + strspn(line, "0123456789.");
+
+	return level > line && (strncmp(level, " I ", 3) == 0 || strncmp(level, " D ", 3) == 0);
+}
+
 static bool none(const struct backend *b, const char *output, struct err *e)
 {
-	static const char lists_nothing[] = "Available devices:";
-	const char *said = strstr(output, lists_nothing);
-	size_t before = said ? (size_t)(said - output) : strlen(output);
+	CLEANUP(buf_done) struct buf said = {0};
 
-	(void)err_set(e, ERR_VERIFY, "no %s device: the module loads, but finds none%s%.*s",
-		      b->title, before > 1 ? ": " : "", before > 200 ? 200 : (int)before, output);
+	for (const char *line = output; *line && strncmp(line, "Available devices:", 18) != 0;
+	     line += strcspn(line, "\n"), line += *line == '\n')
+		if (!is_chatter(line))
+			buf_add(&said, line, strcspn(line, "\n") + 1);
+	(void)err_set(e, ERR_VERIFY, "no %s device: the module loads, but finds none%s%.200s",
+		      b->title, said.len > 0 ? ": " : "", said.len > 0 ? said.data : "");
 	return err_hint(e, "shunt doctor %s names the driver that is missing", b->name);
 }
 
@@ -117,8 +161,10 @@ bool env_devices_ask(const struct env_run *run, bool (*cancelled)(void *), void 
 {
 	CLEANUP(free) char *program = fs_join(run->base_dir, "llama-server");
 	CLEANUP(free) char *text = NULL;
-	const char *const argv[] = {program, "--list-devices", NULL};
+	/* -lv 5: the backend's own words about the devices; they must stand before. */
+	const char *const argv[] = {program, "-lv", "5", "--list-devices", NULL};
 	struct listener listener = {.cancelled = cancelled, .arg = arg};
+	struct hardware hw;
 	struct proc_run ask = {
 		.argv = argv,
 		.env = strv_items(&run->environ),
@@ -141,6 +187,7 @@ bool env_devices_ask(const struct env_run *run, bool (*cancelled)(void *), void 
 		return err_wrap(e, "asking for the %s devices", run->backend->title);
 	if (status != 0)
 		return verify_crash("llama-server --list-devices", status, text, e);
-	*ret_count = env_devices_parse(text, run->backend, ret);
+	hardware_read(&hw);
+	*ret_count = env_devices_parse(text, run->backend, hw.memory_bytes, ret);
 	return *ret_count > 0 || none(run->backend, text, e);
 }

@@ -9,8 +9,13 @@
 #include "base/err.h"
 #include "env/env.h"
 
-/* Lines of `llama-server --list-devices`; what is none of backend b is left out. Caller frees. */
-size_t env_devices_parse(const char *text, const struct backend *b, struct env_device **ret);
+/* Lines of `llama-server --list-devices`; what is none of backend b is left out. Caller frees.
+ * Which devices are in RAM: ggml-vulkan logs "| uma: 1" for integrated GPUs, and warns of
+ * CPUs that play one; CUDA and ROCm say nothing, but there an integrated one has as much memory as
+ * the machine (memory_bytes, 0: unknown). One that is taken for such by chance is
+ * only treated with more care. */
+size_t env_devices_parse(const char *text, const struct backend *b, int64_t memory_bytes,
+			 struct env_device **ret);
 /* ERR_VERIFY with the reason when there is none of the backend. For cpu: "none", the CPU itself. */
 MUST_CHECK bool env_devices_ask(const struct env_run *run, bool (*cancelled)(void *), void *arg,
 				struct env_device **ret, size_t *ret_count, struct err *e);

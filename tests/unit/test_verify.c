@@ -141,16 +141,41 @@ static void devices_are_read_from_the_list(void **state)
 		"  Vulkan3: no memory\n";
 	struct env_device *list = NULL;
 
-	assert_int_equal(env_devices_parse(text, backend_find("vulkan"), &list), 2);
+	assert_int_equal(env_devices_parse(text, backend_find("vulkan"), 0, &list), 2);
 	assert_string_equal(list[0].name, "Vulkan0");
 	assert_string_equal(list[0].title, "llvmpipe (LLVM 15.0.6, 256 bits)");
 	assert_true(list[0].total_bytes == 2048LL << 20 && list[0].free_bytes == 2000LL << 20);
 	assert_string_equal(list[1].title, "NVIDIA: H100");
 	free(list);
-	assert_int_equal(
-		env_devices_parse("Available devices:\n  (none)\n", backend_find("vulkan"), &list),
-		0);
-	assert_int_equal(env_devices_parse("", backend_find("vulkan"), &list), 0);
+	assert_int_equal(env_devices_parse("Available devices:\n  (none)\n", backend_find("vulkan"),
+					   0, &list),
+			 0);
+	assert_int_equal(env_devices_parse("", backend_find("vulkan"), 0, &list), 0);
+}
+
+static void it_is_known_which_devices_use_ram(void **state)
+{
+	static const char text[] =
+		"0.00.1 D ggml_vulkan: 0 = AMD (radv) | uma: 0 | fp16: 1 | bf16: 0\n"
+		"0.00.1 D ggml_vulkan: 1 = Intel(R) UHD (Mesa) | uma: 1 | fp16: 1 | bf16: 0\n"
+		"0.00.1 D ggml_vulkan: 10 = NVIDIA (NVIDIA) | uma: 0 | fp16: 1 | bf16: 0\n"
+		"0.00.2 D ggml_vulkan: 2 = llvmpipe (LLVM 15.0.6, 256 bits) (llvmpipe) | uma: 0 | "
+		"f\n"
+		"0.00.2 D ggml_vulkan: Warning: Device type is CPU. This is probably not the one\n"
+		"Available devices:\n"
+		"  Vulkan0: AMD (8192 MiB, 8000 MiB free)\n"
+		"  Vulkan1: Intel(R) UHD (12000 MiB, 11000 MiB free)\n"
+		"  Vulkan2: llvmpipe (LLVM 15.0.6, 256 bits) (24000 MiB, 24000 MiB free)\n"
+		"  Vulkan3: of the machine's size (15900 MiB, 9000 MiB free)\n"
+		"  Vulkan10: NVIDIA (24000 MiB, 23000 MiB free)\n";
+	static const bool in_ram[] = {false, true, true, true, false};
+	struct env_device *list = NULL;
+
+	assert_int_equal(env_devices_parse(text, backend_find("vulkan"), 16LL << 30, &list), 5);
+	for (size_t i = 0; i < 5; i++)
+		if (list[i].in_ram != in_ram[i])
+			fail_msg("%s", list[i].name);
+	free(list);
 }
 
 /* --- with programs that do what we need them to ------------------------- */
@@ -399,6 +424,7 @@ int main(void)
 		cmocka_unit_test(deaths_are_named_for_what_they_are),
 		cmocka_unit_test(long_output_leaves_its_last_lines),
 		cmocka_unit_test(devices_are_read_from_the_list),
+		cmocka_unit_test(it_is_known_which_devices_use_ram),
 		WITH_DIR(the_cpu_is_its_own_device),
 		WITH_DIR(no_device_is_an_error_that_says_so),
 		WITH_DIR(a_module_that_is_none_is_named),
