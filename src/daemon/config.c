@@ -43,6 +43,7 @@ static const struct key keys[] = {
 	{"stall_timeout",   VALUE_TIME,  AT(stall_timeout_ms),"120s",  DAY, NULL,             "longest time without progress of a worker; 0: any"},
 	{"worker_growth",   VALUE_BYTES, AT(worker_growth),   "0",     TB, NULL,              "memory that a worker may gain; 0: until the machine's is short"},
 	{"context_bytes",   VALUE_BYTES, AT(context_bytes),   "8GB",   TB, NULL,              "conversations of a model that move along or are kept; 0: none"},
+	{"memory_limit",    VALUE_BYTES, AT(memory_limit),    "0",     TB, NULL,              "RAM that models may use together; 0: what the machine has"},
 	{"build_jobs",      VALUE_COUNT, AT(build_jobs),      "0",     1024, NULL,            "parallel compilers; 0: by cores and memory"},
 	{"build_priority",  VALUE_TEXT,  AT(build_priority),  "idle",  0, value_is_priority,  "idle: compilers take the time that nobody else wants; normal"},
 	{"engine_source",   VALUE_TEXT,  AT(engine_source),   "",      0, NULL,               "pip:…, a URL with sha256=…, a folder, an archive"},

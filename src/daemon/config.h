@@ -19,7 +19,7 @@ struct config {
 	char *engine_source, *engine_cpu, *worker_env, *log_level, *build_priority;
 	int64_t idle_unload_ms;
 	int64_t hold_timeout_ms, hold_limit, hold_bytes, drain_timeout_ms, build_jobs;
-	int64_t stall_timeout_ms, worker_growth, context_bytes;
+	int64_t stall_timeout_ms, worker_growth, context_bytes, memory_limit;
 };
 
 /* Defaults, the file, the environment. file: NULL for the usual places (absent there is fine; a

@@ -38,6 +38,14 @@ char *change_context_key(struct switcher *sw, const struct db_model *m, const ch
 	return context_key(m, run.base_dir);
 }
 
+const char *change_device(const struct db_model *m, const struct env_run *run, char *buf,
+			  size_t size)
+{
+	if (run->backend->device_prefix && option_device(m->options, buf, size)[0])
+		return buf;
+	return run->device;
+}
+
 bool change_start(struct switcher *sw, const struct db_model *m, const char *environment,
 		  struct task *t, struct worker **ret, struct err *e)
 {
@@ -46,15 +54,16 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 	struct option_facts facts = {.context_length = m->context_length, .mode = m->mode};
 	CLEANUP(free) char *folder = contexts_folder(sw->s.contexts, m->id);
 	CLEANUP(free) char *key = NULL;
-	char device[64];
+	char wanted[64];
+	const char *device;
 	struct worker *w = NULL;
 	bool gpu;
 
 	if (!catalog_check_file(m, e) || !envs_run_facts(sw->s.envs, environment, &run, e))
 		return false;
 	gpu = run.backend->device_prefix != NULL;
-	option_device(m->options, device, sizeof(device));
-	if (device[0] && gpu && !backend_owns_device(run.backend, device)) {
+	device = change_device(m, &run, wanted, sizeof(wanted));
+	if (gpu && !backend_owns_device(run.backend, device)) {
 		err_set(e, ERR_INVALID, "model '%s': device '%s' is not one of backend '%s'", m->id,
 			device, run.backend->name);
 		return err_hint(e, "shunt set %s devices=", m->id);
@@ -67,7 +76,7 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 		.environment = environment,
 		.backend = run.backend->name,
 		.base_dir = run.base_dir,
-		.device = device[0] && gpu ? device : run.device,
+		.device = device,
 		.device_prefix = run.backend->device_prefix,
 		.args = strv_items(&args),
 		.environ = strv_items(&run.environ),
@@ -89,6 +98,7 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 		worker_unref(w);
 		return false;
 	}
+	fit_remember(sw->s.db, m, environment, w);
 	*ret = w;
 	return true;
 }

@@ -1,23 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Is there memory for another worker of a model beside the one that serves? */
+/*
+ * Does a worker fit beside those that run? What it needs is what its last load with the same file,
+ * device and options took, else the estimate (model/estimate.h); what is free is measured now. Any
+ * thread; may run a child process for FIT_PROBE_MS, holds no lock.
+ *
+ *   pools   the device's memory and RAM; one pool, compared once, where the device's memory is RAM
+ *           (the CPU, integrated GPUs, software renderers)
+ *   RAM     what the kernel could give without swapping (MemAvailable) or the control group allows,
+ *           less the file pages that running workers use, which count as available: taking those
+ *           would slow them down. Pages of the model's own file that its old worker has in memory
+ *           are not needed a second time. memory_limit: at most so much for all workers.
+ *   margin  5 % of what was measured, 15 % of what was estimated, at least 256 MiB: fragments, and
+ *           what grows later (prompts that llama-server keeps in RAM)
+ *
+ * What cannot be found out in time doesn't fit: one after the other always works.
+ */
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "db/db.h"
 #include "env/env.h"
 #include "worker/worker.h"
 
+#define FIT_PROBE_MS 10000
+
 struct fit_request {
-	struct envs *envs;
-	const struct db_model *m;
-	const char *environment; /* of the new worker */
-	const struct worker *old;
+	struct db *db;
+	const struct db_model *model; /* with the options that it shall have */
+	const struct env_run *run;    /* where it shall run */
+	const char *device;           /* as for worker_spec: "Vulkan0", "none" */
+	const struct worker *old;     /* of this model, NULL: not loaded */
+	const pid_t *pids;            /* of all workers, the old one too */
+	size_t pid_count;
+	int64_t memory_limit;         /* 0: what the machine has */
+	int64_t probe_ms;             /* 0: FIT_PROBE_MS */
+	bool (*cancelled)(void *arg); /* may be NULL */
+	void *arg;
 };
+
 struct fit {
 	bool fits;
-	char text[256]; /* one sentence with the figures, for people */
+	bool measured;                    /* needed: from the last load, not estimated */
+	bool one_pool;                    /* all in RAM; need_device is part of need_ram then */
+	int64_t need_device, free_device; /* bytes; free: −1 unknown */
+	int64_t need_ram, free_ram;
+	char text[256]; /* "Vulkan0 needs 1.9 GiB (measured), 70.1 GiB free: starting beside CUDA"
+			 */
 };
-/* Never fails: what can't be measured doesn't fit. May ask a child process for the devices. */
-void fit_check(const struct fit_request *q, struct fit *ret);
+void fit_check(const struct fit_request *r, struct fit *ret);
+/* After a load that gave an answer: what it took, for the next check. */
+void fit_remember(struct db *db, const struct db_model *m, const char *environment,
+		  const struct worker *w);

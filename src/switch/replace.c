@@ -8,7 +8,6 @@
 
 #include "base/log.h"
 #include "model/option.h"
-#include "switch/fit.h"
 #include "switch/switch_priv.h"
 
 #define MOVE_MS 2000 /* how long answers may take to stop; a token may be slow */
@@ -326,7 +325,7 @@ bool change_replace(struct switcher *sw, struct entry *en, const struct db_model
 	struct fit fit = {0};
 	struct err tried = {0};
 
-	fit_check(&(struct fit_request){sw->s.envs, m, environment, en->worker}, &fit);
+	change_fit(sw, m, environment, en->worker, t, &fit);
 	task_logf(t, "%s", fit.text);
 	entry_set_state(sw, en, MODEL_SWITCHING, NULL);
 	if (fit.fits && run_steps(&r, beside, ARRAY_LEN(beside), &tried)) {

@@ -42,6 +42,7 @@ struct switcher_settings {
 	struct contexts *contexts;
 	int64_t drain_timeout_ms;
 	int64_t idle_unload_ms; /* of models that don't say; 0: never */
+	int64_t memory_limit;   /* see fit.h */
 };
 /* Makes a route for each model of the catalogue. */
 MUST_CHECK bool switcher_open(const struct switcher_settings *s, struct switcher **ret,

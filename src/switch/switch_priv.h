@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "switch/fit.h"
 #include "switch/switch.h"
 
 /* A model's live state. Never freed before the end. */
@@ -82,6 +83,14 @@ char *change_key(const struct db_model *m, const char *environment);
 const char *change_key_options(const char *key);
 /* What conversations a worker there would take: see context_key. Caller frees. */
 char *change_context_key(struct switcher *sw, const struct db_model *m, const char *environment);
+/* The device that the model would run on: the options', if the backend has devices, else the
+ * environment's. Borrowed from run or buf. */
+const char *change_device(const struct db_model *m, const struct env_run *run, char *buf,
+			  size_t size);
+/* Is there memory for a worker of the model in that environment, beside all that run? old: of the
+ * same model, may be NULL. Never fails; may ask a child process. No lock held. */
+void change_fit(struct switcher *sw, const struct db_model *m, const char *environment,
+		const struct worker *old, struct task *t, struct fit *ret);
 /* A worker of the model in that environment, proved by a token. t may be NULL: no cancel. */
 MUST_CHECK bool change_start(struct switcher *sw, const struct db_model *m, const char *environment,
 			     struct task *t, struct worker **ret, struct err *e);

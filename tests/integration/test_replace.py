@@ -35,8 +35,7 @@ def text(answer) -> str:
 
 @pytest.fixture
 def daemon(make_daemon, request):
-    """The Vulkan device has room for two workers; @pytest.mark.parametrize("daemon", [1]) for none:
-    what it would take is guessed with care."""
+    """The Vulkan device has room for a worker; @pytest.mark.parametrize("daemon", [1]) for none."""
     return make_daemon(worker_env=f"FAKE_FREE_MIB={getattr(request, 'param', 8000)}").start()
 
 
@@ -113,7 +112,7 @@ def test_requests_wait_where_only_one_worker_fits(daemon, model):
     ended = daemon.wait_task(task)
     assert ended["state"] == "succeeded"
     assert ended["result"]["way"] == "in turn"
-    assert "Vulkan0 has 1 MiB free" in ended["result"]["why"]
+    assert "1 MiB free: CPU is stopped first" in ended["result"]["why"]
 
 
 def test_a_guess_that_was_wrong_is_made_good_in_turn(daemon, model):
@@ -210,3 +209,27 @@ def test_force_cuts_what_still_runs_on_the_old_one(make_daemon, fake_model):
     assert said.status_code == 503
     assert "by force" in said.json()["error"]["message"]
     assert "vulkan" in text(daemon.chat(MODEL))
+
+
+def why(daemon, backend: str) -> str:
+    return daemon.wait_task(begin(daemon, backend))["result"]["why"]
+
+
+def test_what_a_load_took_is_known_the_next_time(daemon, model):
+    daemon.switch(MODEL, "cpu", reload=True)
+    assert "MiB (estimated)" in why(daemon, "vulkan")
+    assert "MiB of RAM (measured)" in why(daemon, "cpu")
+    model.behave(model_mib=9000)
+    assert "(estimated)" not in why(daemon, "vulkan")  # as it took the last time
+    daemon.switch(MODEL, "cpu")
+    assert "Vulkan0 needs 8.9 GiB (measured), 7.8 GiB free" in why(daemon, "vulkan")
+
+
+def test_what_a_worker_takes_in_ram_counts_against_the_limit(make_daemon, fake_model):
+    daemon = make_daemon(memory_limit="300MB").start()
+    model = fake_model()
+    daemon.add(model.path)
+    daemon.switch(MODEL, "vulkan")
+    daemon.switch(MODEL, "cpu", reload=True)
+    assert "of RAM (estimated)" in (said := why(daemon, "vulkan"))
+    assert said.endswith("left of memory_limit: CPU is stopped first")

@@ -162,6 +162,7 @@ static const struct {
 	{"stall_timeout", "stall-timeout", "SHUNT_STALL_TIMEOUT", "5min"},
 	{"worker_growth", "worker-growth", "SHUNT_WORKER_GROWTH", "2GB"},
 	{"context_bytes", "context-bytes", "SHUNT_CONTEXT_BYTES", "5GB"},
+	{"memory_limit", "memory-limit", "SHUNT_MEMORY_LIMIT", "20GB"},
 	{"build_jobs", "build-jobs", "SHUNT_BUILD_JOBS", "12"},
 	{"build_priority", "build-priority", "SHUNT_BUILD_PRIORITY", "normal"},
 	{"engine_source", "engine-source", "SHUNT_ENGINE_SOURCE", "https://h/x;y#sha256=0 ;z"},

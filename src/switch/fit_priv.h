@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What fit.c puts together: what is needed, what is free, and the decision. */
+
+#include "base/err.h"
+#include "switch/fit.h"
+
+struct fit_need {            /* bytes */
+	int64_t device, ram; /* one pool: all in ram */
+	bool measured;
+};
+struct fit_room {
+	int64_t device, ram; /* free, −1: unknown */
+	bool one_pool;
+	bool limited;  /* RAM: by memory_limit */
+	char why[128]; /* unknown, because */
+};
+
+/* fit_room.c: may run a child. */
+void fit_look(const struct fit_request *r, struct fit_room *ret);
+/* fit_need.c: of the last load, or estimated. False: the file cannot be read. */
+MUST_CHECK bool fit_need(const struct fit_request *r, bool one_pool, struct fit_need *ret,
+			 struct err *e);
+/* fit_judge.c: the decision and its words. device: its name; old: title of the backend that serves
+ * now, NULL: none. */
+void fit_judge(const struct fit_need *need, const struct fit_room *room, const char *device,
+	       const char *old, struct fit *ret);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is free, now. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/hardware.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "env/env_devices.h"
+#include "switch/fit_priv.h"
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+struct probe {
+	const struct fit_request *r;
+	int64_t until; /* monotonic ms */
+};
+
+static bool probe_over(void *arg)
+{
+	const struct probe *p = arg;
+
+	return clock_ms() > p->until || (p->r->cancelled && p->r->cancelled(p->r->arg));
+}
+
+static const struct env_device *find_device(const struct env_device *list, size_t count,
+					    const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].name, name) == 0)
+			return &list[i];
+	return NULL;
+}
+
+static void probe_device(const struct fit_request *r, struct fit_room *room)
+{
+	CLEANUP(free) struct env_device *list = NULL;
+	int64_t wait_ms = r->probe_ms > 0 ? r->probe_ms : FIT_PROBE_MS;
+	struct probe probe = {.r = r, .until = clock_ms() + wait_ms};
+	const struct env_device *d = NULL;
+	struct err e = {0};
+	size_t count = 0;
+
+	if (!env_devices_ask(r->run, probe_over, &probe, &list, &count, &e)) {
+		if (e.kind == ERR_CANCELLED)
+			(void)snprintf(room->why, sizeof(room->why),
+				       "the driver did not answer within %lld s",
+				       (long long)wait_ms / 1000);
+		else
+			(void)snprintf(room->why, sizeof(room->why), "%.120s", e.msg);
+		return;
+	}
+	d = find_device(list, count, r->device);
+	if (!d) {
+		(void)snprintf(room->why, sizeof(room->why), "the driver does not list it");
+		return;
+	}
+	room->one_pool = d->in_ram;
+	/* ggml-vulkan says that all is free where the driver has no budget to tell. */
+	if (d->free_bytes > 0 && d->free_bytes < d->total_bytes)
+		room->device = d->free_bytes;
+	else
+		(void)snprintf(room->why, sizeof(room->why), "the driver does not tell");
+}
+
+/* Pages of files that workers use, which the kernel counts as available. */
+static int64_t pages_in_use(const struct fit_request *r)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < r->pid_count; i++)
+		sum += proc_mapped_bytes(r->pids[i]);
+	return sum;
+}
+
+static int64_t left_of_limit(const struct fit_request *r)
+{
+	int64_t used = 0;
+
+	for (size_t i = 0; i < r->pid_count; i++)
+		used += proc_memory_bytes(r->pids[i]);
+	return larger(r->memory_limit - used, 0);
+}
+
+static void look_at_ram(const struct fit_request *r, struct fit_room *room)
+{
+	struct hardware hw;
+
+	hardware_read(&hw);
+	if (hw.memory_bytes > 0)
+		room->ram = larger(hw.memory_free_bytes - pages_in_use(r), 0);
+	if (room->one_pool && room->device >= 0 && room->ram >= 0)
+		room->ram = smaller(room->ram, room->device);
+	if (r->memory_limit > 0 && room->ram >= 0) {
+		int64_t left = left_of_limit(r);
+
+		room->limited = left < room->ram;
+		room->ram = smaller(room->ram, left);
+	}
+}
+
+void fit_look(const struct fit_request *r, struct fit_room *ret)
+{
+	*ret = (struct fit_room){.device = -1, .ram = -1};
+	if (r->run->backend->device_prefix)
+		probe_device(r, ret);
+	else
+		ret->one_pool = true;
+	look_at_ram(r, ret);
+}
