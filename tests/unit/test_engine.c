@@ -178,7 +178,7 @@ static void too_little_disk_or_memory_is_said_before_anything_starts(void **stat
 
 	change_need(f, "\ndisk   = 700", "\ndisk   = 100000000");
 	build_fails(f, "{}", ERR_NO_SPACE, "the build needs 100000000 MiB in '", "free some space");
-	change_need(f, "\nmemory = 1200", "\nmemory = 100000000");
+	change_need(f, "\nmemory = 1300", "\nmemory = 100000000");
 	build_fails(f, "{}", ERR_NO_SPACE, "100000000 MiB of memory for one compiler", "unload");
 }
 
