@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "model/catalog.h"
 #include "model/option.h"
+#include "switch/evict.h"
 #include "switch/switch_priv.h"
 
 #define CUT_MS 5000 /* how long cut requests may take to end */
@@ -86,6 +87,7 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 		.context_key = key,
 		.context_tokens = option_ctx_size(m->options, &facts),
 	};
+	evict_for(sw, m, environment, device, t);
 	if (!worker_start(sw->s.supervisor, &spec, on_load, t ? task_cancelled : NULL, t, &w, e))
 		return err_wrap(e, "starting '%s' on %s", m->id, run.backend->name);
 	if (!worker_prove(w, t ? task_cancelled : NULL, t, e)) {
