@@ -70,17 +70,17 @@ enum turn { TURN_OVER, TURN_UNDER_WAY, TURN_LATER, TURN_NOW };
 
 static enum turn whose_turn(struct switcher *sw, const struct kept *k)
 {
-	enum turn turn = TURN_OVER;
 	const struct entry *en;
+	enum turn turn;
 
 	pthread_mutex_lock(&sw->lock);
 	en = entry_find(sw, k->id);
 	if (en && (en->busy || en->task[0]))
 		turn = TURN_UNDER_WAY;
-	else if (!en || en->worker || k->tries == TRIES)
+	/* Not failed after a try: cancelled or unloaded, somebody knows better. */
+	else if (!en || en->worker || k->tries == TRIES ||
+		 (k->tries > 0 && en->state != MODEL_FAILED))
 		turn = TURN_OVER;
-	else if (k->tries > 0 && en->state != MODEL_FAILED)
-		turn = TURN_OVER; /* cancelled or unloaded: somebody knows better */
 	else
 		turn = clock_ms() < en->not_before ? TURN_LATER : TURN_NOW;
 	pthread_mutex_unlock(&sw->lock);
