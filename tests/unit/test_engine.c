@@ -1,80 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Builds, with the fake cmake and ninja. */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#include "base/clock.h"
-#include "engine_fixture.h"
+#include "build_fixture.h"
 
 /* --- builds ----------------------------------------------------------------------------------- */
-
-struct seen {
-	pthread_mutex_t lock;
-	struct buf log;  /* guarded by lock */
-	double fraction; /* guarded by lock */
-	bool backwards;  /* guarded by lock */
-	char title[64];  /* guarded by lock */
-	atomic_bool stop;
-	const char *stop_file; /* also stops once this is there */
-	int64_t stopped_ms;    /* when it first did */
-};
-
-static void on_step(void *arg, const char *title, double fraction)
-{
-	struct seen *s = arg;
-
-	(void)pthread_mutex_lock(&s->lock);
-	s->backwards = s->backwards || fraction < s->fraction;
-	s->fraction = fraction;
-	(void)snprintf(s->title, sizeof(s->title), "%s", title);
-	(void)pthread_mutex_unlock(&s->lock);
-}
-
-static void on_line(void *arg, const char *line)
-{
-	struct seen *s = arg;
-
-	(void)pthread_mutex_lock(&s->lock);
-	buf_printf(&s->log, "%s\n", line);
-	(void)pthread_mutex_unlock(&s->lock);
-}
-
-static bool stopped(void *arg)
-{
-	struct seen *s = arg;
-	bool stop = s->stop || (s->stop_file && fs_exists(s->stop_file));
-
-	if (stop && s->stopped_ms == 0)
-		s->stopped_ms = clock_ms();
-	return stop;
-}
-
-static void seen_done_p(struct seen *s)
-{
-	buf_done(&s->log);
-}
-
-static bool build(struct fixture *f, const struct recipe *r, struct seen *s, struct err *e)
-{
-	const struct build_watch w = {on_step, on_line, stopped, s};
-
-	return engine_build(f->engine, f->store, r, &w, e);
-}
-
-/* Nothing but roots is in the store. */
-static bool only_roots(void *arg, const char *name, struct err *e)
-{
-	if (strcmp(name, "roots") != 0)
-		fail_msg("'%s' was left in the store", name);
-	return true;
-}
-
-static void store_is_empty(const struct fixture *f)
-{
-	assert_true(fs_each(store_dir(f->store), only_roots, NULL, NULL));
-}
 
 static void a_build_is_published_with_its_log_and_progress(void **state)
 {
@@ -184,24 +115,6 @@ static void too_little_disk_or_memory_is_said_before_anything_starts(void **stat
 
 /* --- cancel and sharing ----------------------------------------------------------------------- */
 
-/* Processes whose working directory is below a folder, also one that was removed. */
-static bool check_one(void *arg, const char *name, struct err *e)
-{
-	CLEANUP(free) char *link = mem_printf("/proc/%s/cwd", name);
-	const char *const *folder = arg;
-	char cwd[4096];
-	ssize_t len = readlink(link, cwd, sizeof(cwd) - 1);
-
-	if (len > 0 && strncmp(cwd, folder[0], strlen(folder[0])) == 0)
-		fail_msg("process %s still works in '%s'", name, folder[0]);
-	return true;
-}
-
-static void nobody_works_in(const char *folder)
-{
-	assert_true(fs_each("/proc", check_one, &folder, NULL));
-}
-
 static void cancelling_ends_the_compilers_within_two_seconds(void **state)
 {
 	struct fixture *f = *state;
@@ -219,54 +132,6 @@ static void cancelling_ends_the_compilers_within_two_seconds(void **state)
 	assert_non_null(strstr(s.log.data, "[6/12]"));
 	store_is_empty(f);
 	nobody_works_in(store_dir(f->store));
-}
-
-struct caller {
-	pthread_t thread;
-	struct fixture *f;
-	const struct recipe *r;
-	struct seen seen;
-	struct err err;
-	bool ok;
-};
-
-static void *call(void *arg)
-{
-	struct caller *c = arg;
-
-	c->ok = build(c->f, c->r, &c->seen, &c->err);
-	return NULL;
-}
-
-static void start(struct caller *c, struct fixture *f, const struct recipe *r)
-{
-	*c = (struct caller){.f = f, .r = r, .seen = {.lock = PTHREAD_MUTEX_INITIALIZER}};
-	assert_int_equal(pthread_create(&c->thread, NULL, call, c), 0);
-}
-
-/* Until this line came to the caller's log. */
-static void wait_for_line(struct caller *c, const char *line)
-{
-	const struct timespec pause = {.tv_nsec = 5000000};
-	bool found = false;
-
-	for (int64_t end = clock_ms() + 20000; !found && clock_ms() < end;) {
-		(void)pthread_mutex_lock(&c->seen.lock);
-		found = c->seen.log.data && strstr(c->seen.log.data, line) != NULL;
-		(void)pthread_mutex_unlock(&c->seen.lock);
-		(void)nanosleep(&pause, NULL);
-	}
-	assert_true(found);
-}
-
-static void join(struct caller *c)
-{
-	assert_int_equal(pthread_join(c->thread, NULL), 0);
-}
-
-static void caller_done(struct caller *c)
-{
-	buf_done(&c->seen.log);
 }
 
 /* As another daemon's: its own store object, the same folder. Ends what the test waits for once the
@@ -298,18 +163,6 @@ static void a_build_waits_for_another_daemons(void **state)
 	assert_true(c.ok);
 	assert_null(c.seen.log.data); /* theirs was taken, nothing was built */
 	caller_done(&c);
-}
-
-/* How often this stands in the text. */
-static int times(const char *text, const char *what)
-{
-	int n = 0;
-
-	while (text != NULL && (text = strstr(text, what)) != NULL) {
-		n++;
-		text += strlen(what);
-	}
-	return n;
 }
 
 static void a_shared_build_goes_on_when_one_caller_leaves(void **state)
@@ -394,113 +247,6 @@ static void a_failure_reaches_every_caller(void **state)
 	store_is_empty(f);
 }
 
-/* --- interrupted ------------------------------------------------------------------------------ */
-
-/* Builds half way, until the engine is stopped; a new engine goes on. The digest of what is left in
- * the store is the recipe's. */
-static struct recipe *interrupt(struct fixture *f, const char *gate)
-{
-	CLEANUP(free) char *json = mem_printf("{\"gate\": \"%s\"}", gate);
-	struct recipe *r = NULL;
-	struct caller c;
-
-	control(f, json);
-	r = recipe(f->engine, NULL);
-	start(&c, f, r);
-	wait_for_line(&c, "[6/12]");
-	engine_stop(f->engine);
-	join(&c);
-	assert_false(c.ok);
-	assert_int_equal(c.err.kind, ERR_UNAVAILABLE);
-	assert_non_null(strstr(c.err.msg, "the daemon stopped"));
-	assert_non_null(strstr(c.err.hint, "goes on"));
-	caller_done(&c);
-	nobody_works_in(store_dir(f->store));
-	engine_free(f->engine);
-	f->engine = open_engine(f, "x86-64-v3", 1);
-	test_write(gate, "", 0);
-	return r;
-}
-
-/* Builds it, to success; the log. The caller frees. */
-static char *build_again(struct fixture *f, const struct recipe *r)
-{
-	CLEANUP(seen_done) struct seen s = {.lock = PTHREAD_MUTEX_INITIALIZER};
-	struct err e = {0};
-
-	if (!build(f, r, &s, &e))
-		fail_msg("%s\n%s", e.msg, s.log.data);
-	assert_true(store_check(f->store, r->digest, &e));
-	assert_false(s.backwards);
-	return buf_steal(&s.log);
-}
-
-/* In its stage. */
-static const char *left(const struct fixture *f, const struct recipe *r, const char *name)
-{
-	CLEANUP(free) char *stage = mem_printf(".stage-%s", r->digest);
-
-	return test_path(test_path(store_dir(f->store), stage), name);
-}
-
-static void an_interrupted_build_is_taken_up(void **state)
-{
-	struct fixture *f = *state;
-	CLEANUP(free) char *gate = fs_join(f->dir, "gate");
-	CLEANUP(recipe_free) struct recipe *r = interrupt(f, gate);
-	CLEANUP(free) char *log = NULL;
-
-	test_write(left(f, r, "tmp/cc1.s"), "half", 4);
-	log = build_again(f, r);
-	assert_non_null(strstr(log, "Taking up"));
-	assert_null(strstr(log, "patching file"));
-	assert_non_null(strstr(log, "[7/7] Linking"));
-	assert_false(fs_exists(left(f, r, "")));
-}
-
-static void a_damaged_stage_is_begun_again_once(void **state)
-{
-	struct fixture *f = *state;
-	CLEANUP(free) char *gate = fs_join(f->dir, "gate");
-	CLEANUP(recipe_free) struct recipe *r = interrupt(f, gate);
-	CLEANUP(free) char *log = NULL;
-
-	test_write(left(f, r, "build/objects/3.o"), "", 0);
-	log = build_again(f, r);
-	assert_non_null(strstr(log, "Taking up"));
-	assert_non_null(strstr(log, "file truncated"));
-	assert_int_equal(times(log, "from the start"), 1);
-	assert_non_null(strstr(log, "[12/12] Linking"));
-}
-
-static void a_stage_of_other_programs_is_not_taken_up(void **state)
-{
-	struct fixture *f = *state;
-	CLEANUP(free) char *gate = fs_join(f->dir, "gate");
-	CLEANUP(recipe_free) struct recipe *r = interrupt(f, gate);
-	CLEANUP(free) char *log = NULL;
-	const char *other = "any\n/opt/cmake/bin/cmake\n";
-
-	test_write(left(f, r, "note"), other, strlen(other));
-	log = build_again(f, r);
-	assert_null(strstr(log, "Taking up"));
-	assert_non_null(strstr(log, "[12/12] Linking"));
-}
-
-static void cancelling_a_resumed_build_leaves_nothing(void **state)
-{
-	struct fixture *f = *state;
-	CLEANUP(free) char *gate = fs_join(f->dir, "gate");
-	CLEANUP(recipe_free) struct recipe *r = interrupt(f, gate);
-	CLEANUP(seen_done)
-	struct seen s = {.lock = PTHREAD_MUTEX_INITIALIZER, .stop = true};
-	struct err e = {0};
-
-	assert_false(build(f, r, &s, &e));
-	assert_int_equal(e.kind, ERR_CANCELLED);
-	store_is_empty(f);
-}
-
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -515,10 +261,6 @@ int main(void)
 		TEST(a_shared_build_goes_on_when_one_caller_leaves),
 		TEST(when_the_last_caller_leaves_the_build_ends_and_can_start_again),
 		TEST(a_failure_reaches_every_caller),
-		TEST(an_interrupted_build_is_taken_up),
-		TEST(a_damaged_stage_is_begun_again_once),
-		TEST(a_stage_of_other_programs_is_not_taken_up),
-		TEST(cancelling_a_resumed_build_leaves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

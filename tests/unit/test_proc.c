@@ -258,6 +258,22 @@ static void a_child_is_idle_and_first_to_go(void **state)
 	assert_int_equal(p.pidfd, -1);
 }
 
+static void all_that_an_idle_program_starts_is_idle(void **state)
+{
+	struct seen seen = {0};
+	struct err e = {0};
+	int status = -1;
+	const struct proc_run spec = {.argv = SH("setsid -w sh -c 'chrt -p $$; ionice -p $$'"),
+				      .on_line = see,
+				      .arg = &seen,
+				      .idle = true};
+
+	assert_true(proc_run(&spec, &status, &e));
+	assert_non_null(strstr(seen.text.data, "SCHED_IDLE"));
+	assert_non_null(strstr(seen.text.data, "|idle|"));
+	buf_done(&seen.text);
+}
+
 static void waiting_ends_with_the_child_or_the_time(void **state)
 {
 	struct proc p = spawn(&(struct proc_spec){.argv = sleeper, .in = -1, .out = -1, .err = -1});
@@ -545,6 +561,7 @@ int main(void)
 		cmocka_unit_test(a_child_has_default_signals),
 		cmocka_unit_test(fds_are_placed_even_when_they_cross),
 		cmocka_unit_test(a_child_is_idle_and_first_to_go),
+		cmocka_unit_test(all_that_an_idle_program_starts_is_idle),
 		cmocka_unit_test(waiting_ends_with_the_child_or_the_time),
 		cmocka_unit_test(cancel_ends_all_descendants_within_two_seconds),
 		cmocka_unit_test(cancel_reaches_who_outlived_the_program),
