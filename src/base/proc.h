@@ -17,6 +17,7 @@
 
 struct proc {
 	pid_t pid;           /* 0: none */
+	pid_t program;       /* the same, or whom it guards */
 	int pidfd;           /* −1: none; readable when it has ended */
 	uint64_t start_time; /* /proc/<pid>/stat field 22: tells a reused pid */
 };

@@ -28,12 +28,12 @@
 #include "base/proc.h"
 #include "base/proc_priv.h"
 
-enum step { STEP_FDS, STEP_GUARD, STEP_CWD, STEP_EXEC };
+enum step { STEP_FDS, STEP_CWD, STEP_GUARD, STEP_PROGRAM, STEP_EXEC };
 
-/* What the child writes when it did not get to be the program. */
+/* What the child writes when it did not get to be the program; and a guarded one who it is. */
 struct report {
 	enum step step;
-	int errnum;
+	int number; /* an error's, or at STEP_PROGRAM its pid */
 };
 
 /* Made before the fork. */
@@ -54,6 +54,13 @@ static _Noreturn void give_up(int fd, enum step step)
 
 	(void)!write(fd, &r, sizeof(r));
 	_exit(127);
+}
+
+static void introduce(int fd)
+{
+	const struct report r = {STEP_PROGRAM, getpid()};
+
+	(void)!write(fd, &r, sizeof(r));
 }
 
 static void keep_no_other_fds(void)
@@ -161,8 +168,12 @@ static _Noreturn void be_child(const struct plan *plan)
 	int report = place_fds(plan, &lifeline);
 
 	(void)setsid();
-	if (lifeline >= 0)
+	if (spec->cwd && chdir(spec->cwd) < 0)
+		give_up(report, STEP_CWD);
+	if (lifeline >= 0) {
 		parent = get_guard(lifeline, report);
+		introduce(report);
+	}
 	if (spec->death_signal) {
 		(void)prctl(PR_SET_PDEATHSIG, spec->death_signal);
 		if (getppid() != parent) /* died before the line above */
@@ -172,8 +183,6 @@ static _Noreturn void be_child(const struct plan *plan)
 		set_oom_score(plan->oom_score_adj);
 	if (spec->idle)
 		take_a_back_seat();
-	if (spec->cwd && chdir(spec->cwd) < 0)
-		give_up(report, STEP_CWD);
 	reset_signals();
 	execve(plan->path, (char *const *)spec->argv, (char *const *)plan->env);
 	give_up(report, STEP_EXEC);
@@ -209,30 +218,44 @@ static pid_t fork_quietly(const struct plan *plan, int *ret_errnum)
 static bool explain(const struct plan *plan, const struct report *r, struct err *e)
 {
 	if (r->step == STEP_FDS)
-		return err_sys(e, r->errnum, "start '%s': file descriptors", plan->path);
+		return err_sys(e, r->number, "start '%s': file descriptors", plan->path);
 	if (r->step == STEP_GUARD)
-		return err_sys(e, r->errnum, "start '%s': fork", plan->path);
+		return err_sys(e, r->number, "start '%s': fork", plan->path);
 	if (r->step == STEP_CWD)
-		return err_sys(e, r->errnum, "start '%s': enter '%s'", plan->path, plan->spec->cwd);
-	if (r->errnum == ENOENT && access(plan->path, F_OK) == 0) {
+		return err_sys(e, r->number, "start '%s': enter '%s'", plan->path, plan->spec->cwd);
+	if (r->number == ENOENT && access(plan->path, F_OK) == 0) {
 		(void)err_set(e, ERR_SYSTEM, "start '%s': its interpreter or loader is missing",
 			      plan->path);
 		return err_hint(e, "was it built for another system? 'file %s' tells", plan->path);
 	}
-	if (r->errnum == ENOENT || r->errnum == ENOTDIR)
+	if (r->number == ENOENT || r->number == ENOTDIR)
 		return err_set(e, ERR_NOT_FOUND, "program '%s' does not exist", plan->path);
-	return err_sys(e, r->errnum, "start '%s'", plan->path);
+	return err_sys(e, r->number, "start '%s'", plan->path);
 }
 
-/* Waits for the exec. True: it happened. */
-static bool executed(const struct plan *plan, int from_child, pid_t pid, struct err *e)
+/* The next report. 0: there was an exec. */
+static ssize_t read_report(int fd, struct report *ret)
 {
-	struct report r;
 	ssize_t n;
 
 	do {
-		n = read(from_child, &r, sizeof(r));
+		n = read(fd, ret, sizeof(*ret));
 	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* Waits for the exec. True: it happened. */
+static bool executed(const struct plan *plan, int from_child, pid_t pid, pid_t *ret_program,
+		     struct err *e)
+{
+	struct report r;
+	ssize_t n = read_report(from_child, &r);
+
+	*ret_program = pid;
+	if (n == sizeof(r) && r.step == STEP_PROGRAM) {
+		*ret_program = r.number;
+		n = read_report(from_child, &r);
+	}
 	if (n == 0)
 		return true;
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -255,10 +278,12 @@ static bool fork_and_exec(struct plan *plan, struct proc *ret_proc, struct err *
 	(void)close(ends[1]);
 	if (pid < 0)
 		return err_sys(e, errnum, "start '%s': fork", plan->path);
-	if (!executed(plan, from_child, pid, e))
+	pid_t program;
+	if (!executed(plan, from_child, pid, &program, e))
 		return false;
 	*ret_proc = (struct proc){
 		.pid = pid,
+		.program = program,
 		.pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
 		.start_time = proc_start_time(pid),
 	};

@@ -62,7 +62,8 @@ static void make_args(const struct worker *w, struct strv *ret)
 	}
 }
 
-/* A socket, not a pipe, for its stdin: writing to one that nobody reads raises no signal. */
+/* A socket, not a pipe, for its stdin: writing to one that nobody reads raises no signal. Under a
+ * guard, for what it starts itself, such as decoders of videos. */
 static bool run(struct worker *w, int output, struct err *e)
 {
 	CLEANUP(strv_done) struct strv args = {0};
@@ -73,6 +74,10 @@ static bool run(struct worker *w, int output, struct err *e)
 		return err_sys(e, errno, "socketpair for the input of llama-server");
 	CLEANUP(close) int theirs = ends[1];
 	w->input = ends[0];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, errno, "pipe for the guard of llama-server");
+	CLEANUP(close) int guards = ends[0];
+	w->lifeline = ends[1];
 	make_args(w, &args);
 	struct proc_spec spec = {.argv = strv_items(&args),
 				 .env = strv_items(&w->environ),
@@ -81,11 +86,13 @@ static bool run(struct worker *w, int output, struct err *e)
 				 .out = output,
 				 .err = output,
 				 .death_signal = SIGKILL,
-				 .oom_score_adj = WORKER_OOM_SCORE};
+				 .oom_score_adj = WORKER_OOM_SCORE,
+				 .guarded = true,
+				 .lifeline = guards};
 	if (!proc_spawn(&spec, &w->proc, e))
 		return false;
 	/* A core file would be as big as the model, and is written before the end is seen. */
-	(void)prlimit(w->proc.pid, RLIMIT_CORE, &no_core, NULL);
+	(void)prlimit(w->proc.program, RLIMIT_CORE, &no_core, NULL);
 	return orphan_note(w->pid_file, &w->proc, e);
 }
 
@@ -108,9 +115,9 @@ bool spawn_server(struct worker *w, struct err *e)
 	pthread_mutex_lock(&w->lock);
 	w->started = clock_wall_ms();
 	pthread_mutex_unlock(&w->lock);
-	atomic_store(&w->pid, w->proc.pid);
+	atomic_store(&w->pid, w->proc.program);
 	log_info("worker started model=\"%s\" environment=%s device=%s pid=%d", w->model_id,
-		 w->environment, w->device, w->proc.pid);
+		 w->environment, w->device, w->proc.program);
 	return true;
 }
 
@@ -122,7 +129,8 @@ void spawn_clean(struct worker *w)
 	output_done(&w->out);
 	pulse_done(&w->dog.pulse);
 	close_p(&w->input);
-	w->input = -1;
+	close_p(&w->lifeline);
+	w->input = w->lifeline = -1;
 	if (w->pid_file)
 		(void)unlink(w->pid_file);
 	if (w->folder && !fs_remove_tree(w->folder, &e))

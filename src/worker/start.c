@@ -135,7 +135,8 @@ static struct worker *new_worker(struct supervisor *sv, const struct worker_spec
 	w->context.dir = mem_dup(spec->context_dir);
 	w->context.key = mem_dup(spec->context_key ? spec->context_key : "");
 	w->context.tokens = spec->context_tokens;
-	w->folder_fd = w->input = w->proc.pidfd = w->out.fd = w->out.log = w->dog.pulse.fd = -1;
+	w->folder_fd = w->input = w->lifeline = w->proc.pidfd = w->out.fd = w->out.log =
+		w->dog.pulse.fd = -1;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->changed, NULL);
 	return w;

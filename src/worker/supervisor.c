@@ -229,7 +229,7 @@ static void end(struct supervisor *sv)
 	answer_all(sv); /* what came in between */
 	for (size_t i = 0; i < sv->live_count; i++) {
 		log_warn("worker does not end model=\"%s\" pid=%d, continuing",
-			 sv->live[i]->model_id, sv->live[i]->proc.pid);
+			 sv->live[i]->model_id, sv->live[i]->proc.program);
 		worker_unref(sv->live[i]);
 	}
 	sv->live_count = 0;

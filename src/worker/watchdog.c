@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/watchdog.h"
 
+#include <string.h>
+
 #include "backend/hardware.h"
 #include "base/clock.h"
 #include "worker/worker_priv.h"
@@ -61,11 +63,12 @@ static bool is_wedged(struct worker *w, struct err *why)
 	return true;
 }
 
+/* A thread that waits for a GPU may spin for ever. On the CPU computing is getting on. */
 static bool is_futile(struct worker *w, struct err *why)
 {
 	int64_t ms = clock_ms() - w->dog.moved;
 
-	if (!past(w, ms, FUTILE))
+	if (strcmp(w->device, "none") == 0 || !past(w, ms, FUTILE))
 		return false;
 	(void)err_set(why, ERR_WORKER,
 		      "it hung: it computed for %lld s without a token while %d requests ran",
@@ -121,16 +124,16 @@ static bool grows(struct worker *w, struct err *why)
 
 static const struct {
 	enum worker_state when;
-	bool (*wrong)(struct worker *w, struct err *why);
 	enum watchdog_verdict verdict;
+	bool (*wrong)(struct worker *w, struct err *why);
 } rules[] = {
-	{WORKER_STARTING, is_stopped, WATCHDOG_KILL},
-	{WORKER_STARTING, is_silent, WATCHDOG_KILL},
-	{WORKER_RUNNING, is_stopped, WATCHDOG_KILL},
-	{WORKER_RUNNING, is_wedged, WATCHDOG_KILL},
-	{WORKER_RUNNING, is_futile, WATCHDOG_KILL},
-	{WORKER_RUNNING, breaks_off, WATCHDOG_REPLACE},
-	{WORKER_RUNNING, grows, WATCHDOG_REPLACE},
+	{WORKER_STARTING, WATCHDOG_KILL, is_stopped},
+	{WORKER_STARTING, WATCHDOG_KILL, is_silent},
+	{WORKER_RUNNING, WATCHDOG_KILL, is_stopped},
+	{WORKER_RUNNING, WATCHDOG_KILL, is_wedged},
+	{WORKER_RUNNING, WATCHDOG_KILL, is_futile},
+	{WORKER_RUNNING, WATCHDOG_REPLACE, breaks_off},
+	{WORKER_RUNNING, WATCHDOG_REPLACE, grows},
 };
 
 /* --- looking ------------------------------------------------------------ */
@@ -158,9 +161,9 @@ static void look(struct worker *w, int64_t now)
 	if (serving)
 		listen_to(w, now);
 	d->quiet_ms =
-		activity_quiet_ms(&d->activity, w->proc.pid, serving ? d->moved : w->out.bytes);
+		activity_quiet_ms(&d->activity, w->proc.program, serving ? d->moved : w->out.bytes);
 	if (serving)
-		d->own_bytes = proc_own_bytes(w->proc.pid);
+		d->own_bytes = proc_own_bytes(w->proc.program);
 }
 
 int64_t watchdog_pause_ms(const struct worker *w)
@@ -173,7 +176,7 @@ int64_t watchdog_pause_ms(const struct worker *w)
 
 void watchdog_ready(struct worker *w)
 {
-	w->dog.ready_bytes = proc_own_bytes(w->proc.pid);
+	w->dog.ready_bytes = proc_own_bytes(w->proc.program);
 }
 
 enum watchdog_verdict watchdog_look(struct worker *w, struct err *why)

@@ -6,8 +6,8 @@
  *
  *   loading  stopped by a signal; neither computes nor prints nor gets on
  *   serving  stopped by a signal; a request waits, and neither a token nor a sign of computing
- *            comes; it computes, but for ten times as long no token comes; it breaks answers off;
- *            its memory grows
+ *            comes; on a GPU, also when it computes, but for ten times as long no token comes; it
+ *            breaks answers off; its memory grows
  *
  * /health says nothing of all that: HTTP lives on in a server whose GPU hangs. What passes for
  * wedged and isn't: a long prompt (computes, or its slot's counters grow), a client that is slow to

@@ -81,7 +81,13 @@ static void close_input(struct worker *w)
 	(void)shutdown(w->input, SHUT_WR);
 }
 
-static void kill_now(struct worker *w)
+static void cut_lifeline(struct worker *w)
+{
+	close_p(&w->lifeline);
+	w->lifeline = -1;
+}
+
+static void kill_the_guard(struct worker *w)
 {
 	proc_signal(&w->proc, SIGKILL);
 }
@@ -89,7 +95,8 @@ static void kill_now(struct worker *w)
 /* It hangs in the kernel, in a driver most likely. It will go when that lets it. */
 static void abandon(struct worker *w)
 {
-	log_warn("worker does not end model=\"%s\" pid=%d, continuing", w->model_id, w->proc.pid);
+	log_warn("worker does not end model=\"%s\" pid=%d, continuing", w->model_id,
+		 w->proc.program);
 	close_p(&w->proc.pidfd);
 	w->proc = (struct proc){.pidfd = -1};
 	worker_event(w, EV_EXIT);
@@ -99,8 +106,8 @@ static const struct {
 	void (*act)(struct worker *w);
 	int then_wait_ms;
 } stop_steps[] = {
-	{exit_line, 1200}, {terminate, 200},  {close_input, 200}, {kill_now, 1000},
-	{kill_now, 1000},  {kill_now, 10000}, {abandon, 0},
+	{exit_line, 1200},    {terminate, 200},        {close_input, 200},
+	{cut_lifeline, 1000}, {kill_the_guard, 10000}, {abandon, 0},
 };
 
 enum { STOP_AT_ONCE = 3 };
@@ -128,7 +135,7 @@ static void kill_it(struct worker *w, const struct err *why)
 
 	judge(w, why);
 	log_warn("worker is killed model=\"%s\" pid=%d reason=\"%s\", continuing", w->model_id,
-		 w->proc.pid, why->msg);
+		 w->proc.program, why->msg);
 	w->stop_step = STOP_AT_ONCE;
 	worker_set_state(w, served ? WORKER_FAILING : WORKER_STOPPING);
 	escalate(w);
@@ -177,7 +184,7 @@ static void announce(struct worker *w)
 	watchdog_ready(w);
 	worker_set_state(w, WORKER_RUNNING);
 	log_info("worker ready model=\"%s\" environment=%s pid=%d", w->model_id, w->environment,
-		 w->proc.pid);
+		 w->proc.program);
 }
 
 static void classify(struct worker *w)
@@ -208,7 +215,7 @@ static void gave_up(struct worker *w)
 
 static void crashed(struct worker *w)
 {
-	int pid = w->proc.pid ? w->proc.pid : atomic_load(&w->pid);
+	int pid = atomic_load(&w->pid);
 
 	classify(w);
 	log_error("worker died model=\"%s\" environment=%s pid=%d reason=\"%s\"", w->model_id,

@@ -55,7 +55,8 @@ struct worker {
 
 	/* main thread only */
 	struct proc proc;
-	int input; /* our end of its stdin, −1: closed */
+	int input;    /* our end of its stdin, −1: closed */
+	int lifeline; /* closed: its guard kills it, and what it started */
 	struct output out;
 	struct watchdog dog;
 	int status;          /* as from waitpid */

@@ -174,7 +174,7 @@ def test_requests_wait_for_the_new_one_when_the_old_one_dies_meanwhile(daemon, m
     task = begin(daemon, "vulkan")
     until_starting(daemon, task)
     os.kill(old, signal.SIGKILL)
-    wait_until(lambda: not Path(f"/proc/{old}").exists(), what="its end")
+    wait_until(lambda: daemon.model(MODEL)["worker"]["pid"] != old, what="its end")
     assert "vulkan" in text(daemon.chat(MODEL))
     assert daemon.wait_task(task)["state"] == "succeeded"
 
@@ -186,7 +186,7 @@ def test_a_dead_old_one_is_started_again_when_the_new_one_fails(daemon, model):
     task = begin(daemon, "vulkan")
     until_starting(daemon, task)
     os.kill(old, signal.SIGKILL)
-    wait_until(lambda: not Path(f"/proc/{old}").exists(), what="its end")
+    wait_until(lambda: daemon.model(MODEL)["worker"]["pid"] != old, what="its end")
     assert "cpu" in text(daemon.chat(MODEL))
     assert daemon.wait_task(task)["state"] == "failed"
     assert daemon.model(MODEL)["gpu_backend"] == "cpu"

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -39,18 +40,25 @@ def worker_pid(daemon) -> int:
     return worker["pid"] if worker else 0
 
 
-def gone(pid: int) -> bool:
+def stat(pid: int) -> list[str]:
+    """Its state, its parent, …; nothing when it has gone."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    with open(f"/proc/{pid}/stat") as f:  # noqa: PTH123
-        return f.read().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def gone(pid: int) -> bool:
+    return not (now := stat(pid)) or now[0] == "Z"
 
 
 def happened(model) -> list[dict]:
     lines = model.path.with_name(f"{model.path.name}.fake.log").read_text().splitlines()
     return [json.loads(line) for line in lines]
+
+
+def offspring(model) -> int:
+    return [e["child"] for e in happened(model) if e["event"] == "offspring"][-1]
 
 
 def stream(daemon, **fields):
@@ -183,14 +191,36 @@ def test_a_worker_that_dies_again_is_left_alone_for_a_while(watched):
 
 def test_nothing_outlives_a_killed_daemon(watched):
     daemon, model = watched()
-    model.behave(deaf=True)
+    model.behave(deaf=True, offspring=True)
     pid = load(daemon)
+    child = offspring(model)
     with deaf_client(daemon):
         daemon.kill()
-        end = time.monotonic() + 1
-        while not gone(pid):
-            assert time.monotonic() < end, "the worker lives on"
-            time.sleep(0.005)
+        wait_until(lambda: gone(pid) and gone(child), 1, "the end of both")
+
+
+def test_what_a_worker_started_ends_with_it(watched):
+    daemon, model = watched()
+    model.behave(offspring=True)
+    pid = load(daemon)
+    child = offspring(model)
+    daemon.post(f"{MODEL}/unload", {}, 200)
+    assert gone(pid)
+    assert gone(child)
+    pid = load(daemon)
+    child = offspring(model)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: gone(child), what="its end")
+
+
+def test_a_guard_that_is_killed_takes_its_worker_along(watched):
+    daemon, model = watched()
+    model.behave(deaf=True)
+    pid = load(daemon)
+    guard = int(stat(pid)[1])
+    assert Path(f"/proc/{guard}/comm").read_text() == "shunt-guard\n"
+    os.kill(guard, signal.SIGKILL)
+    fails_and_comes_back(daemon, model, "killed", pid)
 
 
 def test_a_client_that_does_not_read_holds_up_no_unload(watched):

@@ -69,7 +69,7 @@ static void one_that_computes_for_nothing_is_given_longer(void **state)
 
 	behave(f, "{\"token_seconds\": 0}");
 	limit(f, 400, 0);
-	w = start_ok(f, NULL);
+	w = start_ok(f, "vulkan");
 	behave(f, "{\"wedge\": \"busy\"}");
 	CLEANUP(close) int stream = ask_for_stream(w);
 	assert_true(stream >= 0);
