@@ -45,8 +45,7 @@ static size_t take(char *data, size_t size, size_t count, void *arg)
 
 	if (FAULT("http.read"))
 		return 0;
-	if (x->req->on_data != NULL) {
-		x->ret->status = status_of(x);
+	if (x->req->on_data != NULL && status_of(x) < 400) {
 		x->enough = !x->req->on_data(x->req->arg, data, len);
 		return x->enough ? 0 : len;
 	}

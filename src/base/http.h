@@ -17,8 +17,8 @@ struct http_request {
 	const char *const *headers; /* NULL-ended "Name: value", may be NULL */
 	int timeout_ms;             /* whole exchange; 0: none */
 	size_t max_bytes;           /* of the answer's body kept; 0: 64 MiB */
-	/* When set, gets the body piece by piece instead of it being kept; false ends the exchange.
-	 */
+	/* When set, gets the body piece by piece instead of it being kept, but for an error's
+	 * (status ≥ 400); false ends the exchange. */
 	bool (*on_data)(void *arg, const char *data, size_t len);
 	bool (*cancelled)(void *arg); /* asked about every 200 ms */
 	void *arg;

@@ -106,7 +106,7 @@ bool client_call(const struct cli_options *o, const char *method, json_t *body, 
 
 bool client_stream(const struct cli_options *o, json_t *body, const char *path,
 		   bool (*on_data)(void *arg, const char *data, size_t len),
-		   bool (*cancelled)(void *arg), void *arg, int *ret_status, struct err *e)
+		   bool (*cancelled)(void *arg), void *arg, struct err *e)
 {
 	CLEANUP(json_decref) json_t *owned = body;
 	CLEANUP(free) char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -118,11 +118,12 @@ bool client_stream(const struct cli_options *o, json_t *body, const char *path,
 				   .on_data = on_data,
 				   .cancelled = cancelled,
 				   .arg = arg};
+	CLEANUP(json_decref) json_t *error = NULL;
 
 	if (!http_fetch(&req, &r, e))
 		return explain(o, e);
-	*ret_status = r.status;
-	return true;
+	error = json_loadb(r.body ? r.body : "", r.len, JSON_DECODE_ANY, NULL);
+	return client_check(error, r.status, e);
 }
 
 /* Adds the id to the list shown when a name fits several. */

@@ -20,12 +20,11 @@ static inline void json_decref_p(json_t **j)
  * its kind, message and hint. *ret (may be NULL): the whole answer, the caller's. */
 MUST_CHECK bool client_call(const struct cli_options *o, const char *method, json_t *body,
 			    json_t **ret, struct err *e, const char *path, ...) PRINTF_LIKE(6, 7);
-/* As client_call with GET or a POST, the answer's bytes to on_data as they come; its status in
- * *ret_status. cancelled may be NULL. */
+/* As client_call with GET or a POST, but a success's bytes go to on_data as they come. cancelled
+ * may be NULL. */
 MUST_CHECK bool client_stream(const struct cli_options *o, json_t *body, const char *path,
 			      bool (*on_data)(void *arg, const char *data, size_t len),
-			      bool (*cancelled)(void *arg), void *arg, int *ret_status,
-			      struct err *e);
+			      bool (*cancelled)(void *arg), void *arg, struct err *e);
 /* Percent-encoded for a path; caller frees. */
 char *client_escape(const char *text);
 /* Registered id that the user means: exact, or the only one that begins so, any case. *ret_escaped

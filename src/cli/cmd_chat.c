@@ -16,7 +16,6 @@ struct answer {
 	const struct cli_options *o;
 	struct sse sse;
 	struct buf text; /* of the answer */
-	struct buf raw;  /* first bytes: an error's body is no stream */
 	struct err error;
 };
 
@@ -43,39 +42,26 @@ static bool on_bytes(void *arg, const char *data, size_t len)
 {
 	struct answer *an = arg;
 
-	if (an->raw.len < 65536)
-		buf_add(&an->raw, data, len);
 	return sse_feed(&an->sse, data, len, on_event, an);
 }
 
-/* OpenAI's errors have no hint of their own. */
-static bool check(struct answer *an, int status, struct err *e)
+/* An error in the middle of the stream. */
+static bool check(const struct answer *an, struct err *e)
 {
-	json_t *body;
-	bool ok;
-
-	if (status < 400 && an->error.kind == ERR_NONE)
-		return true;
-	if (an->error.kind != ERR_NONE) {
+	if (an->error.kind != ERR_NONE)
 		*e = an->error;
-		return false;
-	}
-	body = json_loadb(an->raw.data ? an->raw.data : "", an->raw.len, 0, NULL);
-	ok = client_check(body, status, e);
-	json_decref(body);
-	return ok;
+	return an->error.kind == ERR_NONE;
 }
 
 bool chat_once(const struct cli_options *o, const char *id, json_t *messages, char **ret_answer,
 	       struct err *e)
 {
 	struct answer an = {.o = o};
-	int status = 0;
 	bool ok =
 		client_stream(
 			o, json_pack("{ss sO sb}", "model", id, "messages", messages, "stream", 1),
-			"/v1/chat/completions", on_bytes, client_interrupted, &an, &status, e) &&
-		check(&an, status, e);
+			"/v1/chat/completions", on_bytes, client_interrupted, &an, e) &&
+		check(&an, e);
 
 	if (!o->json && an.text.len > 0)
 		puts("");
@@ -88,7 +74,6 @@ bool chat_once(const struct cli_options *o, const char *id, json_t *messages, ch
 	if (ok && ret_answer)
 		*ret_answer = buf_steal(&an.text);
 	buf_done(&an.text);
-	buf_done(&an.raw);
 	sse_done(&an.sse);
 	return ok;
 }

@@ -148,10 +148,9 @@ bool follow_task(const struct cli_options *o, const char *id, json_t **ret, stru
 	CLEANUP(free) char *escaped = client_escape(id);
 	CLEANUP(free) char *path = mem_printf("/tasks/%s/stream", escaped);
 	struct err broken = {0};
-	int status = 0;
 	bool ok;
 
-	if (!client_stream(o, NULL, path, on_bytes, tick, &f, &status, &broken) &&
+	if (!client_stream(o, NULL, path, on_bytes, tick, &f, &broken) &&
 	    client_interrupted(NULL)) {
 		(void)err_set(e, ERR_CANCELLED, "task %s goes on without being watched", id);
 		(void)err_hint(e, "shunt tasks %s --follow, or shunt cancel %s", id, id);

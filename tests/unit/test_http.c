@@ -188,7 +188,6 @@ static bool until_enough(void *arg, const char *data, size_t len)
 {
 	struct stream *st = arg;
 
-	assert_int_equal(st->r.status, 200);
 	buf_add(&st->got, data, len);
 	return st->got.len < 20;
 }
@@ -202,11 +201,28 @@ static void a_stream_comes_in_pieces_until_enough(void **state)
 	test_server_start(&s, NULL);
 	struct http_request req = {.url = s.url, .on_data = until_enough, .arg = &st};
 	assert_true(http_fetch(&req, &st.r, &e));
+	assert_int_equal(st.r.status, 200);
 	assert_memory_equal(st.got.data, "ticktickticktick", 16);
 	assert_int_equal(st.r.len, 0);
 	test_server_stop(&s);
 	http_response_done(&st.r);
 	buf_done(&st.got);
+}
+
+static void an_error_is_kept_also_when_a_stream_was_expected(void **state)
+{
+	struct test_server s = {.serve = serve_404};
+	struct stream st = {0};
+	struct err e = {0};
+
+	test_server_start(&s, NULL);
+	struct http_request req = {.url = s.url, .on_data = until_enough, .arg = &st};
+	assert_true(http_fetch(&req, &st.r, &e));
+	assert_int_equal(st.r.status, 404);
+	assert_string_equal(st.r.body, "nope");
+	assert_int_equal(st.got.len, 0);
+	test_server_stop(&s);
+	http_response_done(&st.r);
 }
 
 static bool now(void *arg)
@@ -264,6 +280,7 @@ int main(void)
 		IN_FOLDER(who_is_not_there_is_unreachable),
 		cmocka_unit_test(an_answer_that_does_not_come_or_end_is_an_error),
 		cmocka_unit_test(a_stream_comes_in_pieces_until_enough),
+		cmocka_unit_test(an_error_is_kept_also_when_a_stream_was_expected),
 		cmocka_unit_test(cancelling_takes_effect_soon),
 		cmocka_unit_test(bad_addresses_are_refused),
 	};
