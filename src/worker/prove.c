@@ -108,8 +108,11 @@ bool worker_prove(struct worker *w, bool (*cancelled)(void *), void *arg, struct
 
 	if (!http_fetch(&ask, &answer, e))
 		return explain(&p, e);
-	if (answer.status == 200 && is_number(answer.body, proof->sign))
+	if (answer.status == 200 && is_number(answer.body, proof->sign)) {
+		atomic_store(&w->continues,
+			     strcmp(proof->mode, "chat") == 0 && worker_find_continues(w));
 		return true;
+	}
 	(void)err_set(e, ERR_WORKER, "it answered %d to a first question: %.160s", answer.status,
 		      answer.body ? answer.body : "");
 	return err_hint(e, "shunt logs %s", w->model_id);

@@ -139,7 +139,9 @@ struct worker_took {
 void worker_took(const struct worker *w, struct worker_took *ret);
 /* Why it went down: a copy, "" while it lives. Caller frees. */
 char *worker_death(const struct worker *w);
-/* Generates one token of the loaded model: the proof at a switch. */
+bool worker_continues(const struct worker *w); /* as worker_prove found */
+/* Generates one token of the loaded model: the proof at a switch. Also finds out whether a chat
+ * answer that was begun can go on, letter by letter; not all templates allow that. */
 MUST_CHECK bool worker_prove(struct worker *w, bool (*cancelled)(void *), void *arg, struct err *e);
 /* Path of a model's log, caller frees. */
 char *supervisor_log_path(const struct supervisor *sv, const char *model_id);

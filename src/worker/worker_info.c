@@ -38,6 +38,12 @@ void worker_unref(struct worker *w)
 	free(w);
 }
 
+
+bool worker_continues(const struct worker *w)
+{
+	return atomic_load(&w->continues);
+}
+
 const char *worker_socket(const struct worker *w)
 {
 	return w->socket;

@@ -39,6 +39,7 @@ struct worker {
 	atomic_llong output_bytes;
 	atomic_llong device_bytes, host_bytes, mapped_bytes, context_bytes, window;
 	struct worker_traffic traffic;
+	atomic_bool continues; /* set at the end of worker_prove */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -63,6 +64,9 @@ struct worker {
 	int64_t deadline_ms; /* EV_TIMEOUT then; 0: none */
 	int stop_step;
 };
+
+/* See worker_continues(); asks the worker. */
+bool worker_find_continues(const struct worker *w);
 
 struct supervisor {
 	char *run_dir, *log_dir;
