@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -10,11 +11,21 @@
 
 #define AGAIN_MS 50 /* between two looks at a route that a change just closed */
 #define TRIES 200   /* of them */
+#define PIECE_SIZE 4096
 
 static void let_go(struct exchange *c)
 {
 	upstream_done(STEAL(c->up)); /* first: whoever gets the slot finds an idle worker */
 	route_leave(&c->ticket);
+}
+
+struct continuation *exchange_record(const char *path, const char *body, size_t len,
+				     const struct worker *w)
+{
+	/* A template that changes what it is given would not continue it letter by letter. */
+	if (strcmp(path, "/v1/chat/completions") == 0 && !worker_continues(w))
+		return NULL;
+	return continuation_new(path, body, len);
 }
 
 void exchange_free(struct exchange *c)
@@ -24,6 +35,9 @@ void exchange_free(struct exchange *c)
 	route_give_up(&c->place);
 	let_go(c);
 	buf_done(&c->words);
+	continuation_free(c->so_far);
+	buf_done(&c->rest);
+	buf_done(&c->ready);
 	free(c->edited);
 	free(c);
 }
@@ -35,12 +49,35 @@ static bool gone(void *arg)
 	return upstream_client_gone(c->client_fd);
 }
 
+/* Asked to leave the worker: can it, here? A stream can between two events, and once it can't it
+ * stays. */
+static bool may_move(struct exchange *c)
+{
+	const char *why;
+
+	if (!c->so_far)
+		return true; /* nothing of an answer was there yet */
+	if (!continuation_may_pause(c->so_far))
+		return false;
+	buf_done(&c->rest);
+	if (continuation_ask(c->so_far, &c->rest, &why))
+		return true;
+	log_debug("stream stays model=%s reason=\"%s\"", c->model, why);
+	route_set_mobility(&c->ticket, ROUTE_STAYS);
+	return false;
+}
+
 static bool stopped(void *arg, struct err *e)
 {
-	const struct exchange *c = arg;
+	struct exchange *c = arg;
 
 	worker_await(c->ticket.worker);
-	return gateway_must_cut(c->gateway, &c->ticket, c->model, e);
+	if (gateway_must_cut(c->gateway, &c->ticket, c->model, e))
+		return true;
+	c->moving = route_move_requested(&c->ticket) && may_move(c);
+	if (c->moving)
+		err_set(e, ERR_UNAVAILABLE, "model '%s' is being switched", c->model);
+	return c->moving;
 }
 
 /* Unless it is loaded or being loaded. A route that is open or held needs nothing. */
@@ -54,6 +91,7 @@ enum route_turn exchange_enter(struct exchange *c, int64_t wait_ms, struct err *
 	int64_t end = clock_ms() + wait_ms;
 	enum route_turn turn = ROUTE_UNLOADED;
 
+	c->moving = false;
 	for (int i = 0; turn == ROUTE_UNLOADED && i < TRIES; i++) {
 		if (i > 0) {
 			(void)poll(NULL, 0, AGAIN_MS); /* an unload is just ending */
@@ -70,6 +108,8 @@ enum route_turn exchange_enter(struct exchange *c, int64_t wait_ms, struct err *
 		if (turn == ROUTE_UNLOADED && i + 1 < TRIES)
 			err_clear(e);
 	}
+	if (turn == ROUTE_ADMITTED)
+		route_set_mobility(&c->ticket, c->so_far ? ROUTE_GOES_ON : ROUTE_ASKS_AGAIN);
 	return turn == ROUTE_UNLOADED ? ROUTE_REFUSED : turn;
 }
 
@@ -78,9 +118,15 @@ static struct upstream_watch watch_of(struct exchange *c)
 	return (struct upstream_watch){.client_fd = c->client_fd, .stopped = stopped, .arg = c};
 }
 
-/* The worker's fault: says whose, once in the log. */
+/* The worker's fault: says whose, once in the log. Or nobody's, when it moves. */
 static bool failed(struct exchange *c, struct err *e)
 {
+	if (c->moving) {
+		upstream_done(STEAL(c->up)); /* it stops generating, as its client has gone */
+		route_move(&c->ticket, &c->place);
+		c->state = EXCHANGE_IN_LINE;
+		return false;
+	}
 	if (e->kind == ERR_WORKER) {
 		route_doubt(&c->ticket);
 		worker_broke_off(c->ticket.worker);
@@ -94,18 +140,32 @@ static bool failed(struct exchange *c, struct err *e)
 	return false;
 }
 
+/* The head is there: what comes is kept in mind when it can go on elsewhere. */
+static void begin(struct exchange *c)
+{
+	bool stream = c->head.status == 200 && http1_is_events(&c->head);
+
+	c->going_on = stream && c->rest.len > 0;
+	if (stream && !c->so_far)
+		c->so_far = exchange_record(c->path, c->body, c->len, c->ticket.worker);
+	route_set_mobility(&c->ticket, stream && c->so_far ? ROUTE_GOES_ON : ROUTE_STAYS);
+}
+
 bool exchange_ask(struct exchange *c, struct err *e)
 {
 	struct upstream_watch watch = watch_of(c);
+	bool rest = c->rest.len > 0;
 
-	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), c->path, c->body, c->len,
-			   &watch, &c->up, &c->head, e))
+	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), c->path,
+			   rest ? c->rest.data : c->body, rest ? c->rest.len : c->len, &watch,
+			   &c->up, &c->head, e))
 		return failed(c, e);
 	c->state = EXCHANGE_ANSWERING;
+	begin(c);
 	return true;
 }
 
-bool exchange_read(struct exchange *c, char *out, size_t size, size_t *ret_len, struct err *e)
+static bool read_some(struct exchange *c, char *out, size_t size, size_t *ret_len, struct err *e)
 {
 	struct upstream_watch watch = watch_of(c);
 
@@ -114,7 +174,37 @@ bool exchange_read(struct exchange *c, char *out, size_t size, size_t *ret_len, 
 	worker_touch(c->ticket.worker, out, *ret_len);
 	if (*ret_len == 0)
 		let_go(c);
-	else
+	return true;
+}
+
+/* Of a stream that another worker began: whole events, in its words. */
+static bool read_on(struct exchange *c, char *out, size_t size, size_t *ret_len, struct err *e)
+{
+	char piece[PIECE_SIZE];
+	size_t len = 1;
+
+	while (c->ready.len == 0 && len > 0) {
+		if (!read_some(c, piece, sizeof(piece), &len, e))
+			return false;
+		if (len > 0)
+			continuation_rewrite(c->so_far, piece, len, &c->ready);
+	}
+	*ret_len = c->ready.len < size ? c->ready.len : size;
+	if (*ret_len > 0)
+		memcpy(out, c->ready.data, *ret_len);
+	buf_drop(&c->ready, *ret_len);
+	return true;
+}
+
+bool exchange_read(struct exchange *c, char *out, size_t size, size_t *ret_len, struct err *e)
+{
+	if (c->going_on)
+		return read_on(c, out, size, ret_len, e);
+	if (!read_some(c, out, size, ret_len, e))
+		return false;
+	if (*ret_len > 0)
 		c->in_event = out[*ret_len - 1] != '\n';
+	if (*ret_len > 0 && c->so_far)
+		continuation_sent(c->so_far, out, *ret_len);
 	return true;
 }

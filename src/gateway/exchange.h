@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "gateway/continuation.h"
 #include "gateway/http1.h"
 #include "gateway/scan.h"
 #include "gateway/upstream.h"
@@ -45,16 +46,26 @@ struct exchange {
 	struct route_ticket ticket;
 	struct upstream *up; /* ANSWERING only */
 	struct http1_head head;
-	bool in_event; /* the last byte sent didn't end a line */
+	bool moving;                 /* it left its worker, as it was asked to: enter again */
+	struct continuation *so_far; /* of a stream that can go on elsewhere; NULL: it can't */
+	struct buf rest;             /* asked instead of `body`, for the rest of the stream */
+	bool going_on;               /* the answer to that is read */
+	struct buf ready;            /* of it: as the client gets it, not read yet */
+	bool in_event;               /* the last byte sent didn't end a line */
 	struct buf words;
 	size_t said;
 };
 
+/* Keeps a worker's stream in mind; NULL: it can't go on at another worker. Borrows the body. */
+struct continuation *exchange_record(const char *path, const char *body, size_t len,
+				     const struct worker *w);
 void exchange_free(struct exchange *c); /* gives all back; NULL is fine */
 CLEANUP_DEFINE(exchange_free, struct exchange)
 /* Waits at most wait_ms for a slot; loads the model if it is not loaded. ROUTE_WAITING: call again.
  * Otherwise ROUTE_ADMITTED or ROUTE_REFUSED. */
 enum route_turn exchange_enter(struct exchange *c, int64_t wait_ms, struct err *e);
+/* These two fail with `moving` when the worker is to be left: then the exchange is IN_LINE again,
+ * and what is read next continues what was read before. */
 /* Admitted: asks the worker, waits for the head of its answer. */
 MUST_CHECK bool exchange_ask(struct exchange *c, struct err *e);
 /* Bytes of the answer as they come; 0: it ended, and slot and connection are given back. */

@@ -11,6 +11,11 @@
 
 #define TICK_MS 5000
 
+struct moved {
+	struct moved *next;
+	int client_fd;
+};
+
 static const char *const paths[] = {
 	"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/tokenize",
 	"/detokenize",          "/apply-template", "/infill",
@@ -24,13 +29,21 @@ struct gateway *gateway_new(struct routes *routes, struct switcher *switcher)
 	g->switcher = switcher;
 	g->upstreams = upstreams_new();
 	g->tick_ms = TICK_MS;
+	pthread_mutex_init(&g->lock, NULL);
 	return g;
 }
 
 void gateway_free(struct gateway *g)
 {
+	struct moved *next;
+
 	if (!g)
 		return;
+	for (struct moved *m = g->moved; m; m = next) {
+		next = m->next;
+		free(m);
+	}
+	pthread_mutex_destroy(&g->lock);
 	upstreams_free(g->upstreams);
 	free(g);
 }
@@ -66,6 +79,37 @@ bool gateway_must_cut(const struct gateway *g, const struct route_ticket *t, con
 		      model);
 	(void)err_hint(e, "ask again");
 	return true;
+}
+
+void gateway_expect_moved(struct gateway *g, int client_fd)
+{
+	struct moved *m = mem_alloc(sizeof(*m));
+
+	m->client_fd = client_fd;
+	pthread_mutex_lock(&g->lock);
+	m->next = g->moved;
+	g->moved = m;
+	atomic_fetch_add(&g->moved_count, 1);
+	pthread_mutex_unlock(&g->lock);
+}
+
+bool gateway_forget_moved(struct gateway *g, int client_fd)
+{
+	struct moved **at = &g->moved, *found;
+
+	if (atomic_load(&g->moved_count) == 0)
+		return false;
+	pthread_mutex_lock(&g->lock);
+	while (*at && (*at)->client_fd != client_fd)
+		at = &(*at)->next;
+	found = *at;
+	if (found) {
+		*at = found->next;
+		atomic_fetch_sub(&g->moved_count, 1);
+	}
+	pthread_mutex_unlock(&g->lock);
+	free(found);
+	return found != NULL;
 }
 
 const char *gateway_path(const char *path)
@@ -127,17 +171,20 @@ static void without_slot(struct exchange *ex)
 static enum MHD_Result run(struct exchange *taken, struct MHD_Connection *c)
 {
 	CLEANUP(exchange_free) struct exchange *ex = taken;
-	struct err e = {0};
 	enum route_turn turn;
+	struct err e;
 
-	do /* without a stream nothing can be said before the answer */
-		turn = exchange_enter(ex, ex->tick_ms, &e);
-	while (turn == ROUTE_WAITING && !ex->stream);
-	if (turn == ROUTE_WAITING)
-		return relay_waiting(STEAL(ex), c);
-	if (turn != ROUTE_ADMITTED || !exchange_ask(ex, &e))
-		return relay_error(&e, NULL, c);
-	return relay_answer(STEAL(ex), c);
+	do {
+		err_clear(&e);
+		do /* without a stream nothing can be said before the answer */
+			turn = exchange_enter(ex, ex->tick_ms, &e);
+		while (turn == ROUTE_WAITING && !ex->stream);
+		if (turn == ROUTE_WAITING)
+			return relay_waiting(STEAL(ex), c);
+		if (turn == ROUTE_ADMITTED && exchange_ask(ex, &e))
+			return relay_answer(STEAL(ex), c);
+	} while (turn == ROUTE_ADMITTED && ex->moving);
+	return relay_error(&e, NULL, c);
 }
 
 enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int client_fd,
@@ -169,6 +216,7 @@ enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int 
 	ex->body = body;
 	ex->len = body_len;
 	ex->client_fd = client_fd;
+	ex->place.moved = gateway_forget_moved(g, client_fd);
 	ex->tick_ms = g->tick_ms;
 	ex->stream = scan.stream;
 	memcpy(ex->model, scan.model, sizeof(ex->model));

@@ -3,6 +3,7 @@
 
 /* Inside gateway/: what the two ways of serving share. */
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -15,7 +16,15 @@ struct gateway {
 	struct upstreams *upstreams;
 	int64_t tick_ms;
 	atomic_bool cutting;
+	pthread_mutex_t lock; /* guards the list below */
+	struct moved *moved;  /* clients whose request has left its worker, unanswered */
+	atomic_int moved_count;
 };
+
+/* The next request of this client goes to the front of the line: it was taken out of there. */
+void gateway_expect_moved(struct gateway *g, int client_fd);
+/* Was it? Also for a new client, with the number of one that has gone. */
+bool gateway_forget_moved(struct gateway *g, int client_fd);
 
 /* The path as a string that outlives the request; NULL: none of ours. */
 const char *gateway_path(const char *path);

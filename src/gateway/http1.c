@@ -158,6 +158,11 @@ bool http1_parse_head(const char *data, size_t size, struct http1_head *ret, str
 
 /* --- bodies ------------------------------------------------------------- */
 
+bool http1_is_events(const struct http1_head *h)
+{
+	return strncasecmp(h->content_type, "text/event-stream", 17) == 0;
+}
+
 void http1_body_init(struct http1_body *b, const struct http1_head *head)
 {
 	*b = (struct http1_body){.framing = head->framing};

@@ -29,6 +29,9 @@ size_t http1_head_size(const char *data, size_t len);
 MUST_CHECK bool http1_parse_head(const char *data, size_t size, struct http1_head *ret,
 				 struct err *e);
 
+/* Server-sent events. */
+bool http1_is_events(const struct http1_head *h);
+
 /* Where in a body we are. */
 struct http1_body {
 	enum http1_framing framing;

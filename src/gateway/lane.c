@@ -89,7 +89,7 @@ static void give(const struct door *d, int fd)
 	(void)MHD_add_connection(d->settings.daemon, fd, (struct sockaddr *)&address, len);
 }
 
-void lane_hand_over(struct lane *l, struct client *c)
+int lane_release(struct lane *l, struct client *c)
 {
 	int fd = c->s.fd;
 
@@ -98,6 +98,13 @@ void lane_hand_over(struct lane *l, struct client *c)
 	(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
 	c->s.fd = -1;
 	lane_bury(l, &c->s);
+	return fd;
+}
+
+void lane_hand_over(struct lane *l, struct client *c)
+{
+	int fd = lane_release(l, c);
+
 	give(c->door, fd);
 }
 
@@ -119,7 +126,7 @@ static void welcome(struct lane *l, struct client *c)
 		lane_close_client(l, c);
 }
 
-static void wake(const struct lane *l)
+void lane_ring(const struct lane *l)
 {
 	uint64_t one = 1;
 
@@ -142,6 +149,15 @@ static void welcome_arrived(struct lane *l)
 	}
 }
 
+static void send_over(struct lane *to, struct client *c)
+{
+	pthread_mutex_lock(&to->lock);
+	c->next = to->arrived;
+	to->arrived = c;
+	pthread_mutex_unlock(&to->lock);
+	lane_ring(to);
+}
+
 /* In turn to each of the team. */
 static void admit(struct lane *l, const struct door *d, int fd)
 {
@@ -157,15 +173,11 @@ static void admit(struct lane *l, const struct door *d, int fd)
 	c = mem_alloc(sizeof(*c));
 	c->s = (struct source){.kind = SOURCE_CLIENT, .fd = fd};
 	c->door = d;
-	if (to == l) {
+	gateway_forget_moved(l->g, fd);
+	if (to == l)
 		welcome(l, c);
-		return;
-	}
-	pthread_mutex_lock(&to->lock);
-	c->next = to->arrived;
-	to->arrived = c;
-	pthread_mutex_unlock(&to->lock);
-	wake(to);
+	else
+		send_over(to, c);
 }
 
 static void open_door(struct lane *l, const struct door *d)
@@ -281,6 +293,8 @@ static void look_at(struct lane *l, struct client *c)
 
 	if (c->state != CLIENT_READING && gateway_must_cut(l->g, &c->ticket, c->model, &e)) {
 		lane_fail(l, c, &e);
+	} else if (c->state != CLIENT_READING && route_move_requested(&c->ticket)) {
+		lane_move(l, c);
 	} else if (c->out.len > 0) {
 		if (since > STUCK_MS)
 			lane_close_client(l, c);
@@ -380,11 +394,13 @@ static void *run(void *arg)
 
 static void release(struct lane *l)
 {
+	lane_end_movers(l);
 	for (size_t i = 0; i < l->door_count; i++)
 		close_p(&l->doors[i].s.fd);
 	close_p(&l->wake.fd);
 	close_p(&l->epoll);
 	pthread_mutex_destroy(&l->lock);
+	pthread_cond_destroy(&l->moved);
 	free(l);
 }
 
@@ -427,6 +443,7 @@ static struct lane *new_lane(struct gateway *g, const struct lane_door *doors, s
 	l->team_size = 1;
 	atomic_store(&l->left, -1);
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->moved, NULL);
 	for (; l->door_count < count && l->door_count < LANE_DOORS; l->door_count++) {
 		struct door *d = &l->doors[l->door_count];
 
@@ -439,7 +456,7 @@ static struct lane *new_lane(struct gateway *g, const struct lane_door *doors, s
 static void end(struct lane *l)
 {
 	atomic_store(&l->quit, true);
-	wake(l);
+	lane_ring(l);
 	(void)pthread_join(l->thread, NULL);
 }
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "gateway/exchange.h"
 #include "gateway/lane_priv.h"
 #include "gateway/openai.h"
 
@@ -100,6 +100,8 @@ void lane_let_go(struct lane *l, struct client *c, bool keep)
 		}
 	}
 	route_leave(&c->ticket);
+	continuation_free(STEAL(c->so_far));
+	free(STEAL(c->asked));
 }
 
 /* --- the client's side -------------------------------------------------- */
@@ -145,8 +147,8 @@ bool lane_flush(struct lane *l, struct client *c)
 	return true;
 }
 
-/* The request has been taken: its bytes leave the socket. */
-static void consume(struct lane *l, struct client *c)
+/* The request has been taken: its bytes leave the socket. ret (may be NULL) gets them. */
+static void consume(struct lane *l, struct client *c, struct buf *ret)
 {
 	while (c->request > 0) {
 		ssize_t n = recv(c->s.fd, l->peek, c->request, MSG_DONTWAIT);
@@ -154,7 +156,21 @@ static void consume(struct lane *l, struct client *c)
 		if (n <= 0)
 			return;
 		c->request -= (size_t)n;
+		if (ret)
+			buf_add(ret, l->peek, (size_t)n);
 	}
+}
+
+/* A stream begins. */
+static void take_request(struct lane *l, struct client *c)
+{
+	CLEANUP(buf_done) struct buf request = {0};
+
+	consume(l, c, &request);
+	if (c->request > 0)
+		return;
+	c->asked = mem_ndup(request.data + request.len - c->body_len, c->body_len);
+	c->so_far = exchange_record(c->path, c->asked, c->body_len, c->ticket.worker);
 }
 
 /* The answer is over: what else has come? */
@@ -209,9 +225,9 @@ void lane_fail(struct lane *l, struct client *c, const struct err *e)
 	if (e->kind == ERR_WORKER)
 		log_warn("request failed model=%s reason=\"%s\", continuing", c->model, e->msg);
 	if (!answering) {
-		consume(l, c);
+		consume(l, c, NULL);
 		answer_error(l, c, e);
-	} else if (c->chunked && strncasecmp(c->head.content_type, "text/event-stream", 17) == 0) {
+	} else if (c->chunked && http1_is_events(&c->head)) {
 		end_with_event(l, c, e);
 	} else {
 		lane_close_client(l, c); /* that it is short is all that can still be said */
@@ -258,12 +274,15 @@ bool lane_ask(struct lane *l, struct client *c, struct route *route, const char 
 		route_leave(&c->ticket);
 		return false;
 	}
+	route_set_mobility(&c->ticket, ROUTE_ASKS_AGAIN);
 	up->client = c;
 	up->requests++;
 	up->at = up->len = 0;
 	c->up = up;
 	c->state = CLIENT_ASKED;
 	c->request = p->size;
+	c->body_len = p->body_len;
+	c->path = path;
 	c->in_event = false;
 	c->body.done = false;
 	l->busy++;
@@ -318,6 +337,8 @@ static bool pass(struct lane *l, struct client *c, char *head, size_t head_len)
 		c->in_event = l->scratch[len - 1] != '\n';
 		if (c->chunked)
 			parts[n++] = (struct iovec){crlf, 2};
+		if (c->so_far)
+			continuation_sent(c->so_far, l->scratch, len);
 	}
 	if (c->body.done && c->chunked)
 		parts[n++] = (struct iovec){last, 5};
@@ -362,9 +383,13 @@ static bool begin_answer(struct lane *l, struct client *c)
 			return true;
 		up->at += size;
 	} while (c->head.status < 200);
-	consume(l, c);
-	http1_body_init(&c->body, &c->head);
 	c->chunked = c->head.framing != HTTP1_LENGTH;
+	if (c->chunked && c->head.status == 200 && http1_is_events(&c->head))
+		take_request(l, c);
+	else
+		consume(l, c, NULL);
+	route_set_mobility(&c->ticket, c->so_far ? ROUTE_GOES_ON : ROUTE_STAYS);
+	http1_body_init(&c->body, &c->head);
 	c->state = CLIENT_PASSING;
 	n = format_head(c, head, sizeof(head));
 	return pass(l, c, head, (size_t)n);

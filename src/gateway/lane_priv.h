@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "base/buf.h"
+#include "gateway/continuation.h"
 #include "gateway/gateway_priv.h"
 #include "gateway/http1.h"
 #include "gateway/lane.h"
@@ -40,14 +41,18 @@ struct client {
 	struct client *prev, *next; /* all of the lane */
 	const struct door *door;
 	enum client_state state;
-	int64_t since;  /* of a state, monotonic ms */
-	bool partial;   /* READING: part of a request is there */
-	bool news;      /* something may have come while it was not READING */
-	bool in_event;  /* the last byte of a stream didn't end a line */
-	bool chunked;   /* as it goes out */
-	size_t request; /* bytes of it in the socket */
-	struct buf out; /* what the client didn't take yet */
-	struct up *up;  /* ASKED, PASSING */
+	int64_t since;   /* of a state, monotonic ms */
+	bool partial;    /* READING: part of a request is there */
+	bool news;       /* something may have come while it was not READING */
+	bool in_event;   /* the last byte of a stream didn't end a line */
+	bool chunked;    /* as it goes out */
+	size_t request;  /* bytes of it in the socket */
+	size_t body_len; /* the last of them */
+	const char *path;
+	char *asked;                 /* PASSING: the body, as long as so_far is there */
+	struct continuation *so_far; /* PASSING: of a stream that can go on elsewhere */
+	struct buf out;              /* what the client didn't take yet */
+	struct up *up;               /* ASKED, PASSING */
 	struct route_ticket ticket;
 	struct http1_head head;
 	struct http1_body body;
@@ -76,8 +81,10 @@ struct lane {
 	struct gateway *g;
 	struct lane *team[LANES]; /* the first one's: all, itself included; it alone has doors */
 	size_t team_size, turn;
-	pthread_mutex_t lock;   /* guards arrived */
-	struct client *arrived; /* from the first one, by `next` */
+	pthread_mutex_t lock;   /* guards the three below */
+	struct client *arrived; /* from the first one or a mover, by `next` */
+	struct mover *movers;   /* streams that went on elsewhere */
+	pthread_cond_t moved;   /* a mover has ended */
 	int epoll;
 	struct source wake;
 	struct door doors[LANE_DOORS];
@@ -106,6 +113,17 @@ void lane_close_client(struct lane *l, struct client *c);
 void lane_hand_over(struct lane *l, struct client *c);
 /* READING: looks at what is there. */
 void lane_read(struct lane *l, struct client *c);
+
+void lane_ring(const struct lane *l); /* any thread: look at `arrived` */
+/* Out of the lane, with all that it holds there; its descriptor, which stays open. */
+int lane_release(struct lane *l, struct client *c);
+
+/* --- lane_move.c -------------------------------------------------------- */
+
+/* The request was asked to leave its worker: it does, unless it can't, or not here. */
+void lane_move(struct lane *l, struct client *c);
+/* Ends what was moved; the lane's thread has ended. */
+void lane_end_movers(struct lane *l);
 
 /* --- lane_ask.c --------------------------------------------------------- */
 

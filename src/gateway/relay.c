@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "gateway/openai.h"
 
@@ -32,11 +31,6 @@ enum MHD_Result relay_error(const struct err *e, const char *param, struct MHD_C
 	if (e->kind == ERR_CANCELLED)
 		return MHD_NO;
 	return queue(c, (unsigned)err_http_status(e->kind), openai_error_response(e, param));
-}
-
-static bool is_events(const struct http1_head *h)
-{
-	return strncasecmp(h->content_type, "text/event-stream", 17) == 0;
 }
 
 /* --- as it comes -------------------------------------------------------- */
@@ -88,9 +82,9 @@ static ssize_t wait_on(struct exchange *ex, char *out)
 		return sizeof(comment) - 1;
 	}
 	ok = turn == ROUTE_ADMITTED && exchange_ask(ex, &e);
-	if (ok && (ex->head.status != 200 || !is_events(&ex->head)))
+	if (ok && (ex->head.status != 200 || !http1_is_events(&ex->head)))
 		ok = say_answer(ex, &e);
-	if (!ok) {
+	if (!ok && !ex->moving) {
 		ex->in_event = false;
 		buf_done(&ex->words);
 		say_error(ex, &e);
@@ -108,7 +102,9 @@ static ssize_t pass_on(struct exchange *ex, char *out, size_t size)
 			ex->state = EXCHANGE_OVER;
 		return len == 0 ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)len;
 	}
-	if (!is_events(&ex->head) || e.kind == ERR_CANCELLED)
+	if (ex->moving)
+		return 0;
+	if (!http1_is_events(&ex->head) || e.kind == ERR_CANCELLED)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	say_error(ex, &e);
 	return 0;
@@ -126,8 +122,7 @@ static ssize_t last_words(struct exchange *ex, char *out, size_t size)
 	return (ssize_t)len;
 }
 
-/* microhttpd asks for more; may block, never answers 0. */
-static ssize_t next_piece(void *cls, uint64_t pos, char *out, size_t size)
+ssize_t relay_next(void *cls, uint64_t pos, char *out, size_t size)
 {
 	struct exchange *ex = cls;
 	ssize_t n = 0;
@@ -159,7 +154,7 @@ static enum MHD_Result queue_stream(struct exchange *ex, struct MHD_Connection *
 				    const char *type, uint64_t size)
 {
 	struct MHD_Response *r =
-		MHD_create_response_from_callback(size, BLOCK_SIZE, next_piece, ex, free_call);
+		MHD_create_response_from_callback(size, BLOCK_SIZE, relay_next, ex, free_call);
 
 	if (type[0])
 		MHD_add_response_header(r, "Content-Type", type);
