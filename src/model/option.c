@@ -84,8 +84,8 @@ static const struct option table[] = {
 	 "seconds without a request until it is unloaded; 0 never"},
 	{"keep_context", OPTION_BOOL, false, false, 0, 0, NULL, "false", NULL,
 	 "keep conversations over an unload and a restart"},
-	{"migrate", OPTION_BOOL, false, false, 0, 0, NULL, "true", NULL,
-	 "move conversations along in a switch"},
+	{"migrate", OPTION_CHOICE, false, false, 0, 0, "auto|never", "auto", NULL,
+	 "a switch moves running answers and conversations to the new backend"},
 	{0},
 };
 /* clang-format on */

@@ -80,6 +80,7 @@ const char *option_context_never(const char *stored, const struct option_facts *
 /* "chat", "embedding", "rerank": as set, else of the model; static. */
 const char *option_mode(const char *stored, const struct option_facts *facts);
 int64_t option_idle_unload_ms(const char *stored, int64_t fallback_ms); /* 0: never */
+bool option_migrate(const char *stored); /* running answers move in a switch; default yes */
 const char *option_device(const char *stored, char *buf,
 			  size_t size); /* first of `devices`, "" when none */
 /* llama-server's arguments for the options (−ngl, −c, −fa …, per engine.md "always"), without host,

@@ -99,6 +99,13 @@ int64_t option_idle_unload_ms(const char *stored, int64_t fallback_ms)
 	return seconds < 0 ? fallback_ms : seconds * 1000;
 }
 
+bool option_migrate(const char *stored)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	return strcmp(text_of(options, "migrate", "auto"), "never") != 0;
+}
+
 const char *option_device(const char *stored, char *buf, size_t size)
 {
 	CLEANUP(json_decref) json_t *options = load(stored);

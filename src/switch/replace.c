@@ -64,7 +64,7 @@ static void stop(struct worker *w)
 
 static bool may_carry(const struct replacement *r)
 {
-	return option_flag(r->m->options, "migrate", true);
+	return option_migrate(r->m->options);
 }
 
 static bool measure_new(struct replacement *r, struct err *e)
@@ -165,7 +165,8 @@ static bool move_answers(struct replacement *r, struct err *e)
 	struct worker *w = r->en->worker;
 
 	(void)e;
-	r->moves = route_ask_move(r->en->route, w, MOVE_MS);
+	if (option_migrate(r->m->options))
+		r->moves = route_ask_move(r->en->route, w, MOVE_MS);
 	r->drained = atomic_load(&worker_traffic(w)->running);
 	return true;
 }

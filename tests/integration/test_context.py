@@ -105,8 +105,8 @@ def test_a_disk_that_fails_is_no_reason(make_daemon, fake_model, fault):
     assert nothing_left(daemon)
 
 
-def test_migrate_false_carries_nothing(daemon, model):
-    load(daemon, migrate=False)
+def test_migrate_never_carries_nothing(daemon, model):
+    load(daemon, migrate="never")
     cached(daemon)
     assert switch(daemon, "vulkan")["result"]["context"] is None
     assert cached(daemon) == 0

@@ -82,7 +82,7 @@ def test_a_worker_that_dies_again_and_again_is_not_started_at_once(daemon, model
 def test_options_of_no_worker_replace_none(daemon, model):
     daemon.post(f"{MODEL}/load", {}, 200)
     pid = daemon.model("tiny.Q8_0")["worker"]["pid"]
-    kept = {"pinned": True, "idle_unload": 60, "migrate": False, "aliases": ["small"]}
+    kept = {"pinned": True, "idle_unload": 60, "migrate": "never", "aliases": ["small"]}
     daemon.post(f"{MODEL}/load", kept, 200)
     after = daemon.model("tiny.Q8_0")
     assert after["worker"]["pid"] == pid

@@ -58,7 +58,7 @@ def test_the_old_worker_serves_until_the_new_one_is_ready(daemon, model):
 
 def test_an_answer_ends_where_it_began_while_the_new_one_serves(daemon, model):
     model.behave(token_seconds=0.02)
-    daemon.post(f"/llm/api/models/{MODEL}/load", {"migrate": False}, 200)
+    daemon.post(f"/llm/api/models/{MODEL}/load", {"migrate": "never"}, 200)
     old = daemon.model(MODEL)["worker"]["pid"]
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(daemon.chat, MODEL, max_tokens=100)
@@ -80,7 +80,7 @@ def test_an_answer_ends_where_it_began_while_the_new_one_serves(daemon, model):
 
 def test_the_old_one_is_gone_back_to_until_it_has_finished(daemon, model):
     model.behave(token_seconds=0.02)
-    daemon.post(f"/llm/api/models/{MODEL}/load", {"migrate": False}, 200)
+    daemon.post(f"/llm/api/models/{MODEL}/load", {"migrate": "never"}, 200)
     old = daemon.model(MODEL)["worker"]["pid"]
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(daemon.chat, MODEL, max_tokens=200)
@@ -198,7 +198,7 @@ def test_force_cuts_what_still_runs_on_the_old_one(make_daemon, fake_model):
     daemon.add(model.path)
     daemon.switch(MODEL, "vulkan")
     daemon.switch(MODEL, "cpu", reload=True)
-    daemon.post(f"/llm/api/models/{MODEL}/load", {"migrate": False}, 200)
+    daemon.post(f"/llm/api/models/{MODEL}/load", {"migrate": "never"}, 200)
     model.behave(when_backend="cpu", token_seconds=0.05)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(daemon.chat, MODEL, max_tokens=10000)

@@ -159,7 +159,7 @@ static void a_worker_depends_on_its_own_options_alone(void **state)
 	CLEANUP(free)
 	char *part = option_worker_part("{\"top_k\":1,\"pinned\":true,\"n_ctx\":512,"
 					"\"keep_loaded\":true,\"idle_unload\":9,"
-					"\"keep_context\":true,\"migrate\":false,"
+					"\"keep_context\":true,\"migrate\":\"never\","
 					"\"aliases\":[\"a\"]}");
 	CLEANUP(free) char *none = option_worker_part(NULL);
 
@@ -385,7 +385,7 @@ static void what_only_shunt_uses_is_no_argument(void **state)
 	CLEANUP(free)
 	char *kept = args_of(
 		"{\"aliases\":[\"a\"],\"devices\":[\"CUDA1\"],\"idle_unload\":5,\"keep_context\":"
-		"true,\"keep_loaded\":true,\"migrate\":false,\"pinned\":true,\"runtime\":"
+		"true,\"keep_loaded\":true,\"migrate\":\"never\",\"pinned\":true,\"runtime\":"
 		"\"server\",\"mode\":\"chat\"}",
 		&chat, true);
 
