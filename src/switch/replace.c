@@ -165,7 +165,7 @@ static bool move_answers(struct replacement *r, struct err *e)
 	struct worker *w = r->en->worker;
 
 	(void)e;
-	if (option_migrate(r->m->options))
+	if (may_carry(r))
 		r->moves = route_ask_move(r->en->route, w, MOVE_MS);
 	r->drained = atomic_load(&worker_traffic(w)->running);
 	return true;

@@ -524,7 +524,7 @@ static void a_key_is_of_all_that_matters(void **state)
 	struct fixture *f = *state;
 	CLEANUP(free) char *first = key_of(f, "{}", "/store/aa");
 	static const char *const same[] = {"{\"temperature\":1}", "{\"n_gpu_layers\":3}",
-					   "{\"migrate\":true,\"keep_context\":true}"};
+					   "{\"migrate\":\"auto\",\"keep_context\":true}"};
 	static const char *const others[] = {"{\"parallel\":2}", "{\"n_ctx\":512}",
 					     "{\"flash_attn\":\"off\"}", "{\"rope_scale\":2}",
 					     "{\"cache_type_k\":\"q8_0\"}"};
