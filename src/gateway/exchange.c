@@ -108,8 +108,8 @@ enum route_turn exchange_enter(struct exchange *c, int64_t wait_ms, struct err *
 		if (turn == ROUTE_UNLOADED && i + 1 < TRIES)
 			err_clear(e);
 	}
-	if (turn == ROUTE_ADMITTED)
-		route_set_mobility(&c->ticket, c->so_far ? ROUTE_GOES_ON : ROUTE_ASKS_AGAIN);
+	if (turn == ROUTE_ADMITTED && c->so_far)
+		route_set_mobility(&c->ticket, ROUTE_GOES_ON);
 	return turn == ROUTE_UNLOADED ? ROUTE_REFUSED : turn;
 }
 

@@ -274,7 +274,6 @@ bool lane_ask(struct lane *l, struct client *c, struct route *route, const char 
 		route_leave(&c->ticket);
 		return false;
 	}
-	route_set_mobility(&c->ticket, ROUTE_ASKS_AGAIN);
 	up->client = c;
 	up->requests++;
 	up->at = up->len = 0;

@@ -205,7 +205,9 @@ static void take(struct route *r, struct route_ticket *ret)
 	atomic_fetch_add(&traffic->running, 1);
 	r->total++;
 	r->last_request = clock_ms();
+	atomic_fetch_add(&traffic->movable, 1);
 	*ret = (struct route_ticket){.route = r,
+				     .mobility = ROUTE_ASKS_AGAIN,
 				     .worker = worker_ref(r->worker),
 				     .cut_seen = atomic_load(&traffic->cuts),
 				     .move_seen = atomic_load(&traffic->moves)};

@@ -86,7 +86,7 @@ void route_leave(struct route_ticket *t); /* gives slot and reference back */
 /* Before route_leave: the worker broke off. It may be dead, which the supervisor hears a moment
  * later: until then nobody else is sent to it. */
 void route_doubt(const struct route_ticket *t);
-/* What this request can do when it is asked to move; ROUTE_STAYS when it is admitted. */
+/* What this request can do when it is asked to move; ROUTE_ASKS_AGAIN when it is admitted. */
 void route_set_mobility(struct route_ticket *t, enum route_mobility mobility);
 /* Shall it stop and route_move? Never true for one that stays. */
 bool route_move_requested(const struct route_ticket *t);

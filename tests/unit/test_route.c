@@ -588,7 +588,7 @@ static void who_can_move_leaves_and_comes_first_elsewhere(void **state)
 	assert_int_equal(try(s->route, &whole, NULL), ROUTE_ADMITTED);
 	assert_int_equal(try(s->route, &stays, NULL), ROUTE_ADMITTED);
 	route_set_mobility(&stream, ROUTE_GOES_ON);
-	route_set_mobility(&whole, ROUTE_ASKS_AGAIN);
+	route_set_mobility(&stays, ROUTE_STAYS);
 	assert_false(route_move_requested(&stream));
 	route_hold(s->route);
 	send_one(&q, s->route); /* came long before the moved one needs a place */
