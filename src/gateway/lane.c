@@ -497,7 +497,7 @@ void lane_refuse_new(struct lane *l)
 {
 	for (size_t i = 0; l && i < l->team_size; i++) {
 		atomic_store(&l->team[i]->refusing, true);
-		wake(l->team[i]);
+		lane_ring(l->team[i]);
 	}
 }
 
@@ -509,6 +509,7 @@ int lane_running(const struct lane *l)
 		int left = atomic_load(&l->team[i]->left);
 
 		running += left < 0 ? 1 : left;
+		running += atomic_load(&l->team[i]->moving);
 	}
 	return running;
 }

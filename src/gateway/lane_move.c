@@ -97,6 +97,7 @@ static void end(struct mover *m, bool usable)
 	exchange_free(STEAL(m->exchange)); /* first: the next request may be there already */
 	pthread_mutex_lock(&l->lock);
 	unlink_mover(l, m);
+	atomic_fetch_sub(&l->moving, 1);
 	if (usable) {
 		c->s = (struct source){.kind = SOURCE_CLIENT, .fd = m->fd};
 		c->door = m->door;
@@ -185,6 +186,7 @@ static void move_stream(struct lane *l, struct client *c, struct buf *rest)
 	*rest = (struct buf){0};
 	lane_bury(l, &STEAL(c->up)->s); /* it stops generating, as its client has gone */
 	route_move(&c->ticket, &m->exchange->place);
+	atomic_fetch_add(&l->moving, 1);
 	m->fd = lane_release(l, c);
 	pthread_mutex_lock(&l->lock);
 	m->next = l->movers;

@@ -92,6 +92,7 @@ struct lane {
 	struct client *clients;
 	atomic_int client_count; /* written by the lane's thread alone */
 	int busy;                /* not READING */
+	atomic_int moving;       /* streams that went on elsewhere, under way */
 	atomic_bool refusing;    /* new requests; set by others */
 	atomic_int left;         /* those under way since it saw that; −1: it has not seen it */
 	struct up *idle;
