@@ -19,9 +19,9 @@ import fault_points  # noqa: E402
 import gguf_file  # noqa: E402
 import kills  # noqa: E402
 import soak  # noqa: E402
-from daemon import FAKES, Daemon  # noqa: E402
+from daemon import FAKES, Daemon, wait_until  # noqa: E402
 
-__all__ = ["Daemon", "crowd", "fault_points", "gguf_file", "kills", "soak"]
+__all__ = ["FAKES", "Daemon", "crowd", "fault_points", "gguf_file", "kills", "soak", "wait_until"]
 
 
 def arguments(what: str, **options) -> argparse.Namespace:
@@ -58,17 +58,19 @@ def prepare(folder: Path) -> Daemon:
     folder.mkdir()
     env = {"PATH": f"{FAKES}:{os.environ['PATH']}"}
     daemon = Daemon(binary(), folder, env, engine_source=FAKES / "engine-source").start()
-    daemon.add(model_file(folder))
+    daemon.add(gguf_file.tiny_llama(folder / "first.gguf", layers=1))
     for backend in ("vulkan", "cpu"):
-        daemon.switch("m", backend)
-    daemon.call("DELETE", "/llm/api/models/m", status=200)
+        daemon.switch("first", backend)
+    daemon.call("DELETE", "/llm/api/models/first", status=200)
     assert daemon.stop() == 0
     return daemon
 
 
-def copy_of(ready: Daemon, folder: Path) -> Daemon:
-    """With the same builds and no model."""
-    shutil.copytree(ready.state, folder / "state", symlinks=True)
+def copy_of(ready: Daemon, folder: Path, empty: bool = False) -> Daemon:
+    """With the same builds, or none, and no model."""
+    folder.mkdir()
+    if not empty:
+        shutil.copytree(ready.state, folder / "state", symlinks=True)
     return Daemon(ready.binary, folder, ready.env, engine_source=ready.settings["engine_source"])
 
 

@@ -150,7 +150,7 @@ class Crowd:
 
     def __init__(
         self,
-        daemon: Daemon,
+        server: Daemon,
         model: str,
         clients: int = 16,
         judge: Judge = fake_judge,
@@ -158,8 +158,9 @@ class Crowd:
         pause: float = 0,
         **body,
     ):
-        """pause: what a client thinks between two requests, in seconds. body: more for each."""
-        self.port, self.model, self.judge, self.more = daemon.port, model, judge, body
+        """server: anything that has a port. pause: what a client thinks between two requests, in
+        seconds. body: more for each."""
+        self.port, self.model, self.judge, self.more = server.port, model, judge, body
         self.pause = pause
         self.answers: list[Answer] = []
         self.failures: list[str] = []
@@ -197,13 +198,14 @@ class Crowd:
         connection.close()
 
     def converse(self, connection: http.client.HTTPConnection, said: Answer) -> None:
-        headers = {"Content-Type": "application/json"}
-        connection.request("POST", said.ask.path, said.ask.body(self.model, self.more), headers)
+        model = self.model  # the next request may be for another
+        body, headers = said.ask.body(model, self.more), {"Content-Type": "application/json"}
+        connection.request("POST", said.ask.path, body, headers)
         response = connection.getresponse()
         if response.status != 200:
             raise Wrong(f"{response.status}: {response.read()!r}")
         read = read_stream if said.ask.stream else read_whole
-        read(response, said, self.model)
+        read(response, said, model)
         said.ended = time.time()
         said.backend = self.judge(said)
 

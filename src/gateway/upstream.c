@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #define IDLE_MS 4000      /* kept no longer without a request */
 #define REQUESTS_MAX 99   /* on one connection */
@@ -222,7 +223,8 @@ static bool receive(struct upstream *up, const struct upstream_watch *watch, cha
 	for (;;) {
 		if (up->slow && !wait_for(up, POLLIN, watch, e))
 			return false;
-		*ret_n = recv(up->fd, to, size, up->slow ? MSG_DONTWAIT : 0);
+		*ret_n = FAULT("http.recv") ? -1
+					    : recv(up->fd, to, size, up->slow ? MSG_DONTWAIT : 0);
 		if (*ret_n >= 0 || (errno != EAGAIN && errno != EINTR))
 			return true;
 		up->slow = true;
