@@ -14,9 +14,11 @@
 #define FILE_MS 10
 /* Until it is known: a disk of some years ago, there and back. */
 #define BYTES_PER_MS 250000.0
-/* A file takes at most so many times what was thought, and this. */
+/* A file takes at most so many times what was thought, and this; and longer where computing again
+ * would, up to so long. A slow device may be busy with what it was asked before. */
 #define LATE_TIMES 8
 #define LATE_MS 2000
+#define AGAIN_MS 20000.0
 /* A carry of less says little about the speed of the disk. */
 #define MEASURE_BYTES (INT64_C(32) << 20)
 
@@ -137,9 +139,12 @@ double context_trip_ms(struct contexts *cs, int64_t bytes)
 	return FILE_MS + (double)bytes / rate;
 }
 
-int context_late_ms(struct contexts *cs, int64_t bytes)
+int context_late_ms(struct contexts *cs, int64_t tokens, int64_t bytes, double tokens_per_s)
 {
-	return LATE_MS + (int)(LATE_TIMES * context_trip_ms(cs, bytes));
+	double again = (double)tokens * 1000 / tokens_per_s;
+
+	return LATE_MS + (int)(LATE_TIMES * context_trip_ms(cs, bytes)) +
+	       (int)(again < AGAIN_MS ? again : AGAIN_MS);
 }
 
 bool context_pays(struct context *c, int64_t tokens, int64_t bytes, double speed, double share)

@@ -47,7 +47,7 @@ double context_trip_ms(struct contexts *cs, int64_t bytes);
 bool context_pays(struct context *c, int64_t tokens, int64_t bytes, double tokens_per_s,
 		  double share);
 /* How long a file may take before it is given up. */
-int context_late_ms(struct contexts *cs, int64_t bytes);
+int context_late_ms(struct contexts *cs, int64_t tokens, int64_t bytes, double tokens_per_s);
 /* A move has ended. were_some: conversations had been saved. */
 void context_count(struct context *c, bool were_some);
 

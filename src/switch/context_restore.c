@@ -7,6 +7,9 @@
 #include "base/mem.h"
 #include "switch/context_priv.h"
 
+/* A slower device would make requests wait for a token of each slot. */
+#define TOUCH_TOKENS_PER_S 20.0
+
 /* False: the worker is lost. */
 static bool restore_file(struct context *c, const struct context_file *f, struct worker *to,
 			 double speed, const struct context_patience *p)
@@ -54,12 +57,14 @@ static bool restore_files(struct context *c, struct worker *to, bool (*cancelled
 	bool alive = true;
 
 	speed_probe(c->owner, to, &p);
-	touch_slots(c, to, &p);
 	speed = speed_known(c->owner, worker_model(to), worker_environment(to));
 	if (!(speed > 0))
 		speed = CONTEXT_TOKENS_PER_S;
+	if (speed > TOUCH_TOKENS_PER_S)
+		touch_slots(c, to, &p);
 	for (size_t i = 0; i < c->count && alive; i++) {
-		p.timeout_ms = context_late_ms(c->owner, c->files[i].bytes);
+		p.timeout_ms =
+			context_late_ms(c->owner, c->files[i].tokens, c->files[i].bytes, speed);
 		alive = restore_file(c, &c->files[i], to, speed, &p);
 	}
 	c->report.spared_ms = (int64_t)((double)c->report.tokens * 1000 / speed);

@@ -77,7 +77,7 @@ static bool save_slot(struct saving *s, const struct context_slot *slot)
 	struct context_patience patience = {
 		.cancelled = s->cancelled,
 		.arg = s->arg,
-		.timeout_ms = context_late_ms(c->owner, bytes),
+		.timeout_ms = context_late_ms(c->owner, slot->tokens, bytes, s->speed),
 	};
 	if (FAULT("context.save"))
 		saved = err_sys(&e, errno, "save slot %d", slot->id);

@@ -288,6 +288,18 @@ static bool run_steps(struct replacement *r, const struct step *steps, int count
 	return false;
 }
 
+static void tell_context(const struct replacement *r)
+{
+	const struct context_report *c = &r->context.report;
+	long long ms = c->save_ms + c->restore_ms;
+
+	if (c->slots > 0)
+		task_logf(r->task, "conversations: %d came along, %lld tokens in %lld ms", c->slots,
+			  (long long)c->tokens, ms);
+	if (c->why_not[0])
+		task_logf(r->task, "conversations stay behind: %s", c->why_not);
+}
+
 static void report(const struct replacement *r, const char *way, const char *why)
 {
 	json_t *context = may_carry(r) ? context_report_json(&r->context.report) : json_null();
@@ -296,6 +308,7 @@ static void report(const struct replacement *r, const char *way, const char *why
 			      r->drained, "context", context);
 	CLEANUP(free) char *text = json_dumps(o, JSON_COMPACT);
 
+	tell_context(r);
 	task_result(r->task, text);
 	json_decref(o);
 }
