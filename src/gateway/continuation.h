@@ -29,5 +29,10 @@ bool continuation_may_pause(struct continuation *c);
 /* The body of the request for the rest. False: it can't safely be asked for, *ret_why says why. */
 MUST_CHECK bool continuation_ask(struct continuation *c, struct buf *ret_body,
 				 const char **ret_why);
+/* An event may hold several tokens, where a character is made of some: then the worker that goes on
+ * must count them. The body of the question to /tokenize; false: they are known. */
+bool continuation_count(const struct continuation *c, struct buf *ret_body);
+/* Its answer; ask again after that. */
+void continuation_counted(struct continuation *c, const char *answer, size_t len);
 /* Bytes of the answer to that: appends what the client gets instead, which counts as sent. */
 void continuation_rewrite(struct continuation *c, const char *data, size_t len, struct buf *ret);

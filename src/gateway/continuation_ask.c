@@ -173,7 +173,7 @@ static const char *refuse_fields(json_t *request)
 }
 
 /* The tokens that are left of each limit. */
-static const char *lower_limits(json_t *request, int64_t spent)
+static const char *lower_limits(json_t *request, int64_t spent, bool counted)
 {
 	static const char *const limits[] = {"max_tokens", "max_completion_tokens", "n_predict"};
 
@@ -182,9 +182,10 @@ static const char *lower_limits(json_t *request, int64_t spent)
 
 		if (limit <= 0)
 			continue;
-		if (limit <= spent)
+		if (limit <= spent && !counted)
 			return "it is at its last token";
-		json_object_set_new(request, limits[i], json_integer(limit - spent));
+		json_object_set_new(request, limits[i],
+				    json_integer(limit > spent ? limit - spent : 1));
 	}
 	return NULL;
 }
@@ -223,7 +224,7 @@ static const char *make(const struct continuation *c, struct buf *ret)
 	if (!why && stop_begun(text, json_object_get(request, "stop")))
 		why = "it may be at its stop string";
 	if (!why)
-		why = lower_limits(request, c->tokens);
+		why = lower_limits(request, c->tokens, c->counted);
 	if (why)
 		return why;
 	append(request, c->chat, STEAL(text));
@@ -249,4 +250,28 @@ bool continuation_ask(struct continuation *c, struct buf *ret_body, const char *
 	c->spent = c->tokens;
 	buf_done(&c->tail);
 	return true;
+}
+
+bool continuation_count(const struct continuation *c, struct buf *ret_body)
+{
+	bool plain = strstr(c->text.data ? c->text.data : "", "\\u") == NULL;
+
+	for (size_t i = 0; i < c->text.len && plain; i++)
+		plain = (unsigned char)c->text.data[i] < 0x80;
+	if (plain)
+		return false;
+	buf_str(ret_body, "{\"content\":\"");
+	buf_add(ret_body, c->text.data, c->text.len);
+	buf_str(ret_body, "\"}");
+	return true;
+}
+
+void continuation_counted(struct continuation *c, const char *answer, size_t len)
+{
+	CLEANUP(json_decref) json_t *json = json_loadb(answer, len, 0, NULL);
+	int64_t count = (int64_t)json_array_size(json_object_get(json, "tokens"));
+
+	c->counted = true;
+	if (count > c->tokens)
+		c->tokens = count;
 }

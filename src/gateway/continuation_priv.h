@@ -20,7 +20,8 @@ struct continuation {
 	size_t len;
 	struct buf fresh; /* sent, not yet looked at */
 	struct buf text;  /* what was said, as the inside of a JSON string */
-	int64_t tokens;   /* of it: events with text */
+	int64_t tokens;   /* of it: events with text, or as they were counted */
+	bool counted;
 	int64_t spent;    /* tokens that the last request for the rest has repeated */
 	json_t *identity; /* id, created, model of the first event */
 	bool role;        /* was said */

@@ -151,11 +151,53 @@ static void begin(struct exchange *c)
 	route_set_mobility(&c->ticket, stream && c->so_far ? ROUTE_GOES_ON : ROUTE_STAYS);
 }
 
+/* One question beside. False: it can't be asked. */
+static bool fetch(struct exchange *c, const char *path, const struct buf *body, struct buf *ret,
+		  struct err *e)
+{
+	CLEANUP(upstream_done) struct upstream *up = NULL;
+	struct upstream_watch watch = watch_of(c);
+	struct http1_head head;
+	char piece[PIECE_SIZE];
+	size_t len = 1;
+
+	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), path, body->data,
+			   body->len, &watch, &up, &head, e))
+		return false;
+	while (len > 0) {
+		if (!upstream_read(up, &watch, piece, sizeof(piece), &len, e))
+			return false;
+		buf_add(ret, piece, len);
+	}
+	return true;
+}
+
+/* Before the rest is asked for: how much of the limit is spent? False: must not go on. */
+static bool count_tokens(struct exchange *c, struct err *e)
+{
+	CLEANUP(buf_done) struct buf body = {0};
+	CLEANUP(buf_done) struct buf answer = {0};
+	const char *why;
+
+	if (c->rest.len == 0 || !continuation_count(c->so_far, &body))
+		return true;
+	if (!fetch(c, "/tokenize", &body, &answer, e) && (c->moving || e->kind != ERR_WORKER))
+		return false;
+	err_clear(e); /* a worker that broke off breaks off again */
+	continuation_counted(c->so_far, answer.data ? answer.data : "", answer.len);
+	buf_done(&c->rest);
+	return continuation_ask(c->so_far, &c->rest, &why) ||
+	       err_set(e, ERR_SYSTEM, "the answer can't go on: %s", why);
+}
+
 bool exchange_ask(struct exchange *c, struct err *e)
 {
 	struct upstream_watch watch = watch_of(c);
-	bool rest = c->rest.len > 0;
+	bool rest;
 
+	if (!count_tokens(c, e))
+		return failed(c, e);
+	rest = c->rest.len > 0;
 	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), c->path,
 			   rest ? c->rest.data : c->body, rest ? c->rest.len : c->len, &watch,
 			   &c->up, &c->head, e))

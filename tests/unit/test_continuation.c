@@ -274,6 +274,31 @@ static void in_the_middle_of_an_event_it_does_not_pause(void **state)
 	continuation_free(c);
 }
 
+static void only_the_worker_can_count_some_characters(void **state)
+{
+	struct continuation *plain = make(CHAT, BODY(""), ROLE SAID("fox"));
+	struct continuation *c = make(CHAT, BODY(",\"max_tokens\":9"),
+				      ROLE SAID("a") SAID("\xf0\x9f\xa6\x8a") SAID("\\ud83e"
+										   "\\udd8a"));
+	CLEANUP(buf_done) struct buf body = {0};
+	json_t *asked;
+
+	assert_false(continuation_count(plain, &body));
+	continuation_free(plain);
+	json_decref(ask(c));
+	assert_true(continuation_count(c, &body));
+	assert_string_equal(body.data, "{\"content\":\"a\xf0\x9f\xa6\x8a\\ud83e\\udd8a\"}");
+	continuation_counted(c, "{\"tokens\":[1,2,3,4,5,6,7]}", 26);
+	asked = ask(c);
+	assert_int_equal(json_integer_value(json_object_get(asked, "max_tokens")), 2);
+	json_decref(asked);
+	continuation_counted(c, "{\"tokens\":[1,2,3,4,5,6,7,8,9]}", 30); /* it was at its end */
+	asked = ask(c);
+	assert_int_equal(json_integer_value(json_object_get(asked, "max_tokens")), 1);
+	json_decref(asked);
+	continuation_free(c);
+}
+
 #define OTHER ",\"created\":9,\"id\":\"chatcmpl-2\",\"model\":\"other\",\"object\":\"x\"}\n\n"
 
 static void the_client_sees_one_answer(void **state)
@@ -382,6 +407,7 @@ int main(void)
 		cmocka_unit_test(a_stream_in_pieces_is_the_same),
 		cmocka_unit_test(after_a_space_it_does_not_pause),
 		cmocka_unit_test(in_the_middle_of_an_event_it_does_not_pause),
+		cmocka_unit_test(only_the_worker_can_count_some_characters),
 		cmocka_unit_test(the_client_sees_one_answer),
 		cmocka_unit_test(a_second_move_repeats_both_parts),
 		cmocka_unit_test(what_was_never_begun_is_passed_as_it_comes),
