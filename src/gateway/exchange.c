@@ -211,6 +211,10 @@ static bool read_some(struct exchange *c, char *out, size_t size, size_t *ret_le
 {
 	struct upstream_watch watch = watch_of(c);
 
+	/* At once, not when it is looked at the next time: all streams wait for the last that
+	 * moves. */
+	if (route_move_requested(&c->ticket) && stopped(c, e))
+		return failed(c, e);
 	if (!upstream_read(c->up, &watch, out, size, ret_len, e))
 		return failed(c, e);
 	worker_touch(c->ticket.worker, out, *ret_len);

@@ -347,6 +347,8 @@ static bool pass(struct lane *l, struct client *c, char *head, size_t head_len)
 		return false;
 	if (c->state == CLIENT_READING)
 		next_request(l, c);
+	else if (c->s.fd >= 0 && route_move_requested(&c->ticket))
+		lane_move(l, c);
 	return c->state == CLIENT_PASSING && c->s.fd >= 0;
 }
 
