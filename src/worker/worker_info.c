@@ -38,7 +38,6 @@ void worker_unref(struct worker *w)
 	free(w);
 }
 
-
 bool worker_continues(const struct worker *w)
 {
 	return atomic_load(&w->continues);
