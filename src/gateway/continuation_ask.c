@@ -254,10 +254,11 @@ bool continuation_ask(struct continuation *c, struct buf *ret_body, const char *
 
 bool continuation_count(const struct continuation *c, struct buf *ret_body)
 {
-	bool plain = strstr(c->text.data ? c->text.data : "", "\\u") == NULL;
+	const char *text = c->text.data ? c->text.data : "";
+	bool plain = strstr(text, "\\u") == NULL;
 
-	for (size_t i = 0; i < c->text.len && plain; i++)
-		plain = (unsigned char)c->text.data[i] < 0x80;
+	for (size_t i = 0; text[i] && plain; i++)
+		plain = (unsigned char)text[i] < 0x80;
 	if (plain)
 		return false;
 	buf_str(ret_body, "{\"content\":\"");
