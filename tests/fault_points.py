@@ -15,6 +15,7 @@ from daemon import ROOT, Daemon
 HOWS = ("fail", "full", "crash")
 MODEL = "m"
 PATH = f"/llm/api/models/{MODEL}"
+STORY = " ".join(f"word{i}" for i in range(200))  # long enough to be carried along
 
 
 def points() -> list[str]:
@@ -42,11 +43,16 @@ def steps(daemon: Daemon, gguf: Path) -> Iterator[Callable[[], object]]:
         return lambda: task(daemon, daemon.post(path, body))
 
     def ask(**more) -> None:
-        """With a connection of its own, which another part of the gateway serves."""
-        body = {"model": MODEL, "messages": [], "max_tokens": 3, **more}
+        """On a connection of its own, which another part of the gateway serves."""
+        body = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": STORY}],
+            "max_tokens": 3,
+            **more,
+        }
         httpx.post(f"{daemon.http.base_url}/v1/chat/completions", json=body, timeout=60)
 
-    yield post("/llm/api/models", {"path": str(gguf)})
+    yield post("/llm/api/models", {"path": str(gguf), "keep_context": True})
     yield post(f"{PATH}/switch-backend", {"gpu_backend": "cpu"})
     yield lambda: daemon.chat(MODEL, max_tokens=3)  # loads it
     yield ask
