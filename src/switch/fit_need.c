@@ -13,6 +13,11 @@
 #include "model/estimate.h"
 #include "switch/fit_priv.h"
 
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static int64_t larger(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -85,12 +90,16 @@ static bool guess(const struct fit_request *r, struct worker_took *ret, struct e
 	return true;
 }
 
-/* What its old worker has in memory of the same file comes for nothing. */
+/* What its old worker uses of the same file is in memory, and comes for nothing. */
 static int64_t pages_needed(const struct fit_request *r, int64_t mapped)
 {
-	int64_t there = r->old ? proc_mapped_bytes(worker_pid(r->old)) : 0;
+	struct worker_took old;
 
-	return larger(mapped - there, 0);
+	if (!r->old)
+		return mapped;
+	worker_took(r->old, &old);
+	/* It may have mapped more than it uses, and has its libraries in memory too. */
+	return larger(mapped - smaller(old.mapped_bytes, proc_mapped_bytes(worker_pid(r->old))), 0);
 }
 
 static void add_up(const struct fit_request *r, const struct worker_took *t, bool one_pool,
