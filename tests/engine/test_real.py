@@ -12,6 +12,7 @@ import pytest
 import gguf_file
 from daemon import wait_until
 
+BUILD_SECONDS = 1800
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1"
 QUESTION = [{"role": "user", "content": "What is 2+2?"}]
 
@@ -102,6 +103,31 @@ def test_the_documents_example_with_cpu_and_vulkan(both):
     on_cpu = both.chat("tiny", max_tokens=8, temperature=0).json()
     assert on_cpu["usage"]["completion_tokens"] == on_vulkan["usage"]["completion_tokens"]
     both.post(f"{url}/unload", status=200)
+
+
+def ram_needed(daemon, backend: str) -> tuple[float, str]:
+    """MiB of RAM that a switch found needed, and how it knew."""
+    task = daemon.switch(SMOLLM2, backend, BUILD_SECONDS)["task_id"]
+    why = daemon.get(f"/tasks/{task}")["task"]["result"]["why"]
+    print(f"\n{why}")
+    needs = re.search(r" needs ([\d.]+) ([MG])iB of RAM \((\w+)\)", why)
+    return float(needs[1]) * (1024 if needs[2] == "G" else 1), needs[3]
+
+
+def test_what_a_worker_needs_is_estimated_and_then_known(both):
+    """llvmpipe's memory is the machine's: one pool."""
+    both.switch(SMOLLM2, "cpu", reload=True)
+    both.post(f"/llm/api/models/{SMOLLM2}/load", {"n_ctx": 2048}, 200)
+    estimate, how = ram_needed(both, "vulkan")
+    assert how == "estimated"
+    cpu, how = ram_needed(both, "cpu")
+    assert how == "measured"
+    assert 45 < cpu < 250  # 45 MiB of cache, 92 MiB of weights in the file
+    known, how = ram_needed(both, "vulkan")
+    assert how == "measured"
+    assert 0.75 < estimate / known < 1.25
+    both.switch(SMOLLM2, "cpu")
+    both.post(f"/llm/api/models/{SMOLLM2}/load", {"n_ctx": None}, 200)
 
 
 def test_environments_say_where_they_were_verified(both):
