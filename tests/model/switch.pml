@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Switch, hold and drain of one model, for SPIN: docs/decisions/0004-switch-model.md says what is
+/* Switch, hold and drain of one model, for SPIN: docs/decisions/0007-switch-model.md says what is
  * shown, and what is left out. The names are those of src/switch: route.c, replace.c, switch.c.
  *
  * Each atomic block is what the code does under one lock. What may go wrong (a start that fails, a
