@@ -118,12 +118,31 @@ static struct upstream_watch watch_of(struct exchange *c)
 	return (struct upstream_watch){.client_fd = c->client_fd, .stopped = stopped, .arg = c};
 }
 
+/* Nobody took the request: its worker has just died, which is known a moment later. A second time
+ * it is an error: that worker lives, and is deaf. */
+static bool was_refused(struct exchange *c, struct err *e)
+{
+	bool again = e->kind == ERR_UNREACHABLE && !c->refused;
+
+	if (e->kind == ERR_UNREACHABLE)
+		e->kind = ERR_WORKER;
+	c->refused = again;
+	return again;
+}
+
 /* The worker's fault: says whose, once in the log. Or nobody's, when it moves. */
 static bool failed(struct exchange *c, struct err *e)
 {
 	if (c->moving) {
 		upstream_done(STEAL(c->up)); /* it stops generating, as its client has gone */
 		route_move(&c->ticket, &c->place);
+		c->state = EXCHANGE_IN_LINE;
+		return false;
+	}
+	if (was_refused(c, e)) {
+		route_doubt(&c->ticket);
+		let_go(c);
+		c->place.moved = c->moving = true;
 		c->state = EXCHANGE_IN_LINE;
 		return false;
 	}
@@ -203,6 +222,7 @@ bool exchange_ask(struct exchange *c, struct err *e)
 			   &c->up, &c->head, e))
 		return failed(c, e);
 	c->state = EXCHANGE_ANSWERING;
+	c->refused = false;
 	begin(c);
 	return true;
 }

@@ -46,7 +46,8 @@ struct exchange {
 	struct route_ticket ticket;
 	struct upstream *up; /* ANSWERING only */
 	struct http1_head head;
-	bool moving;                 /* it left its worker, as it was asked to: enter again */
+	bool moving;  /* it left its worker, as it was asked to, or that was gone: enter again */
+	bool refused; /* by a worker that was gone: so once before */
 	struct continuation *so_far; /* of a stream that can go on elsewhere; NULL: it can't */
 	struct buf rest;             /* asked instead of `body`, for the rest of the stream */
 	bool going_on;               /* the answer to that is read */

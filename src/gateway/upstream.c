@@ -247,9 +247,11 @@ static bool connect_to(struct upstream *up, const struct upstream_watch *watch, 
 
 	while (connect(up->fd, (struct sockaddr *)&up->address, sizeof(up->address)) < 0) {
 		if ((errno != EAGAIN && errno != EINTR) || clock_ms() > end) {
+			bool nobody = errno == ECONNREFUSED || errno == ENOENT;
 			const char *why = strerror(errno); /* NOLINT(concurrency-mt-unsafe) */
 
-			return err_set(e, ERR_WORKER, "the worker takes no connection: %s", why);
+			return err_set(e, nobody ? ERR_UNREACHABLE : ERR_WORKER,
+				       "the worker takes no connection: %s", why);
 		}
 		if (!may_go_on(watch, upstream_client_gone(watch->client_fd), e))
 			return false;

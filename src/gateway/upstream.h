@@ -29,7 +29,8 @@ struct upstream_watch {
 
 /* Posts a JSON body and waits for the head of the final answer; the body follows by upstream_read.
  * A kept connection that turns out closed is replaced by a fresh one, as long as nothing of an
- * answer has arrived. ERR_WORKER when nobody listens or what comes is not HTTP. */
+ * answer has arrived. ERR_UNREACHABLE when nobody listens: nothing was asked; ERR_WORKER when what
+ * comes is not HTTP. */
 MUST_CHECK bool upstream_post(struct upstreams *u, const char *socket, const char *path,
 			      const char *body, size_t len, const struct upstream_watch *watch,
 			      struct upstream **ret, struct http1_head *ret_head, struct err *e);

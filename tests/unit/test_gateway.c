@@ -180,6 +180,33 @@ static void a_worker_that_breaks_is_502(void **state)
 	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "{}");
 }
 
+/* Its worker has died, which the switch hears a moment later. */
+static void a_request_that_nobody_took_is_asked_again(void **state)
+{
+	static const struct answer script[] = {{JSON("2", "{}"), KEEP}};
+	struct site *s = *state;
+	struct worker dead = {.socket = "/nowhere/w.sock", .slots = 1};
+	int fd;
+
+	route_open(s->route, &dead);
+	fd = chat(s, "{\"model\":\"tiny\"}");
+	settle(s, 0, 1);
+	assert_int_equal(atomic_load(&dead.traffic.breaks), 0);
+	load(s, script);
+	expect(fd, "HTTP/1.1 200 ", "{}");
+	settle(s, 0, 0);
+}
+
+static void a_worker_that_takes_no_connection_is_502(void **state)
+{
+	struct site *s = *state;
+
+	s->worker.socket = "/nowhere/w.sock";
+	route_open(s->route, &s->worker);
+	expect_json(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 502 ",
+		    "the worker takes no connection", NULL, "worker_failed");
+}
+
 static void a_stream_that_breaks_ends_with_an_error_event(void **state)
 {
 	static const struct answer script[] = {
@@ -497,6 +524,8 @@ int main(void)
 		BOTH(only_its_own_paths_are_the_gateways),
 		BOTH(a_model_that_cannot_load_says_why_and_when),
 		BOTH(a_worker_that_breaks_is_502),
+		BOTH(a_request_that_nobody_took_is_asked_again),
+		BOTH(a_worker_that_takes_no_connection_is_502),
 		BOTH(a_stream_that_breaks_ends_with_an_error_event),
 		BOTH(a_model_that_is_not_loaded_is_loaded),
 		BOTH(a_request_held_by_an_unload_loads_the_model_again),

@@ -205,7 +205,7 @@ static void nobody_there_is_an_error(void **state)
 
 	assert_false(upstream_post(u, test_path(*state, "none"), "/x", "{}", 2, &nobody, &up, &head,
 				   &e));
-	assert_int_equal(e.kind, ERR_WORKER);
+	assert_int_equal(e.kind, ERR_UNREACHABLE);
 	assert_non_null(strstr(e.msg, "No such file"));
 	err_clear(&e);
 	(void)snprintf(path, sizeof(path), "/%0150d", 0);
