@@ -4,6 +4,9 @@
 
 #include "worker_fixture.h"
 
+/* A start on a busy machine does nothing for longer than one would think. */
+#define STALL_MS 1000
+
 /* Somebody waits for it, as the gateway says it. */
 static void wait_for_it(struct worker *w, int64_t ms)
 {
@@ -19,7 +22,7 @@ static void ends_by_the_watchdog(struct fixture *f, struct worker *w, const char
 {
 	CLEANUP(free) char *death = NULL;
 
-	wait_for_it(w, 20000);
+	wait_for_it(w, 40000);
 	wait_down(w);
 	death = worker_death(w);
 	if (!strstr(death, says))
@@ -34,7 +37,7 @@ static void one_that_was_stopped_is_replaced(void **state)
 	struct fixture *f = *state;
 	CLEANUP(worker_unref) struct worker *w = NULL;
 
-	limit(f, 400, 0);
+	limit(f, STALL_MS, 0);
 	w = start_ok(f, NULL);
 	assert_int_equal(kill(worker_pid(w), SIGSTOP), 0);
 	ends_by_the_watchdog(f, w, "stopped by a signal (SIGSTOP)");
@@ -45,7 +48,7 @@ static void a_start_that_was_stopped_is_given_up(void **state)
 	struct fixture *f = *state;
 
 	behave(f, "{\"load_stop\": true}");
-	limit(f, 400, 0);
+	limit(f, STALL_MS, 0);
 	start_fails(f, NULL, ERR_WORKER, "stopped by a signal (SIGSTOP)");
 }
 
@@ -56,7 +59,7 @@ static void one_that_hangs_with_a_request_is_replaced(void **state)
 	CLEANUP(worker_unref) struct worker *w = NULL;
 
 	behave(f, "{\"wedge\": true}");
-	limit(f, 400, 0);
+	limit(f, STALL_MS, 0);
 	w = start_ok(f, NULL);
 	ends_by_the_watchdog(f, w, "it hung: for");
 }
@@ -68,12 +71,12 @@ static void one_that_computes_for_nothing_is_given_longer(void **state)
 	CLEANUP(worker_unref) struct worker *w = NULL;
 
 	behave(f, "{\"token_seconds\": 0}");
-	limit(f, 400, 0);
+	limit(f, STALL_MS, 0);
 	w = start_ok(f, "vulkan");
 	behave(f, "{\"wedge\": \"busy\"}");
 	CLEANUP(close) int stream = ask_for_stream(w);
 	assert_true(stream >= 0);
-	wait_for_it(w, 2000);
+	wait_for_it(w, 4 * STALL_MS);
 	assert_int_equal(worker_state(w), WORKER_RUNNING);
 	ends_by_the_watchdog(f, w, "without a token");
 }
@@ -84,9 +87,9 @@ static void one_whose_counters_move_is_not_hung(void **state)
 	CLEANUP(worker_unref) struct worker *w = NULL;
 
 	behave(f, "{\"slots_turn\": true}");
-	limit(f, 400, 0);
+	limit(f, STALL_MS, 0);
 	w = start_ok(f, NULL);
-	wait_for_it(w, 1200);
+	wait_for_it(w, 3 * STALL_MS);
 	assert_int_equal(worker_state(w), WORKER_RUNNING);
 	behave(f, "{}"); /* now they stand still */
 	ends_by_the_watchdog(f, w, "it hung");
@@ -97,9 +100,9 @@ static void one_that_nobody_waits_for_may_rest(void **state)
 	struct fixture *f = *state;
 	CLEANUP(worker_unref) struct worker *w = NULL;
 
-	limit(f, 400, 0);
+	limit(f, STALL_MS, 0);
 	w = start_ok(f, NULL);
-	(void)poll(NULL, 0, 1000);
+	(void)poll(NULL, 0, 2 * STALL_MS);
 	assert_int_equal(worker_state(w), WORKER_RUNNING);
 }
 
@@ -132,7 +135,7 @@ static void one_that_breaks_answers_off_is_complained_of(void **state)
 	struct fixture *f = *state;
 	CLEANUP(worker_unref) struct worker *w = NULL;
 
-	limit(f, 400, 0);
+	limit(f, STALL_MS, 0);
 	w = start_ok(f, NULL);
 	worker_broke_off(w);
 	worker_broke_off(w);
@@ -149,7 +152,7 @@ static void one_that_grows_is_complained_of_when_idle(void **state)
 	struct err e = {0};
 
 	behave(f, "{\"leak_mib\": 100}");
-	limit(f, 400, 64 << 20);
+	limit(f, STALL_MS, 64 << 20);
 	w = start_ok(f, NULL);
 	atomic_fetch_add(&worker_traffic(w)->running, 1);
 	assert_true(worker_prove(w, NULL, NULL, &e));
