@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds of a daemon and its folders when nothing is being done, whatever was before."""
 
+import contextlib
 import fcntl
 import json
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from daemon import Daemon, wait_until
@@ -29,7 +29,7 @@ def processes(folder: Path) -> list[int]:
 
 
 def locked(path: Path) -> bool:
-    with path.open() as file:
+    with contextlib.suppress(FileNotFoundError), path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -108,13 +108,16 @@ def check_processes(daemon: Daemon) -> None:
 
 
 def check_store(daemon: Daemon) -> None:
+    """Other daemons of a shared store hold a lock for a moment, when they start."""
     store = Path(daemon.settings.get("store_dir", daemon.state / "store"))
-    assert not [lock for lock in store.glob(".lock-*") if locked(lock)]
+    wait_until(lambda: not any(map(locked, store.glob(".lock-*"))), 5, "locks let go")
 
 
 def check(daemon: Daemon) -> None:
     """Of a running daemon that has nothing to do."""
-    with closing(sqlite3.connect(f"file:{daemon.state}/shunt.db?mode=ro", uri=True)) as db:
+    with contextlib.closing(
+        sqlite3.connect(f"file:{daemon.state}/shunt.db?mode=ro", uri=True)
+    ) as db:
         check_database(db)
         check_environments(daemon, db)
         check_models(daemon, db)
