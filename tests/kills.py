@@ -11,11 +11,12 @@ from crowd import Crowd
 from daemon import Daemon, wait_until
 
 BACKENDS = ("cpu", "vulkan")
-LATEST = 0.4  # s after a change was asked for: most are over by then
 
 
 def environments(daemon: Daemon) -> list[dict]:
-    return daemon.get("/llm/api/environments")["environments"]
+    """Without who uses them: that is the association."""
+    found = daemon.get("/llm/api/environments")["environments"]
+    return [{k: v for k, v in env.items() if k != "models"} for env in found]
 
 
 def begin(daemon: Daemon, model: str, dice: random.Random) -> dict:
@@ -52,25 +53,35 @@ def check_fields(before: dict, asked: dict, after: dict, task: dict) -> None:
         assert (task["state"] == "succeeded") == moved, f"{after['gpu_backend']} after {task}"
 
 
-def kill_once(daemon: Daemon, model: str, dice: random.Random) -> None:
-    """From a loaded model to a loaded model."""
+def kill_once(daemon: Daemon, model: str, latest: float, dice: random.Random) -> None:
+    """From a loaded model to a loaded model; killed at most so many seconds after a call."""
     before, envs = daemon.model(model), environments(daemon)
     with Crowd(daemon, model, clients=2):
         asked = begin(daemon, model, dice)
-        time.sleep(dice.uniform(0, LATEST))
+        time.sleep(dice.uniform(0, latest))
         daemon.kill()
         wait_until(lambda: not invariants.processes(daemon.folder), 1, "the workers' end")
     daemon.start()
     invariants.check(daemon)
-    assert environments(daemon) == envs
+    now = environments(daemon)
+    assert now == envs, f"{envs} became {now}"
     check_fields(before, asked, daemon.model(model), newest_task(daemon))
     invariants.check_answers(daemon, model)
 
 
+def switch_seconds(daemon: Daemon, model: str) -> float:
+    """How long one takes on this machine today."""
+    began = time.monotonic()
+    for backend in ("vulkan", "cpu"):
+        daemon.switch(model, backend, reload=True)
+    return (time.monotonic() - began) / 2
+
+
 def storm(daemon: Daemon, model: str, times: int, seed: int) -> None:
     """A failure says its seed: the same numbers again are nearly the same moments."""
+    latest = 1.5 * switch_seconds(daemon, model)
     for n in range(times):
         try:
-            kill_once(daemon, model, random.Random(seed + n))
+            kill_once(daemon, model, latest, random.Random(seed + n))
         except (AssertionError, httpx.HTTPError) as e:
             raise AssertionError(f"kill {n}, seed {seed + n}: {e}") from e
