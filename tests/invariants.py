@@ -28,6 +28,10 @@ def processes(folder: Path) -> list[int]:
     return found
 
 
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def locked(path: Path) -> bool:
     with contextlib.suppress(FileNotFoundError), path.open() as file:
         try:
@@ -100,7 +104,8 @@ def check_processes(daemon: Daemon) -> None:
         assert (model["state"] == "loaded") == (model["worker"] is not None), model
         assert model.get("task_id") is None, model
     workers = {m["worker"]["pid"] for m in models if m["worker"]}
-    wanted = {daemon.process.pid} | workers
+    # Each worker is started by a guard of ours, which is the daemon's child.
+    wanted = {daemon.process.pid} | workers | set(map(parent, workers))
     wait_until(lambda: set(processes(daemon.folder)) == wanted, 1, f"only {wanted}")
     folders = {Path(f"/proc/{pid}/cwd").readlink() for pid in workers}
     kept = {f for f in (daemon.state / "run").iterdir() if f.is_dir()}
