@@ -111,8 +111,8 @@ static void what_asks_for_more_than_text_stays(void **state)
 		",\"continue_final_message\":true",
 		",\"max_tokens\":12.5",
 		",\"something_new\":1",
-		",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
-		"{\"role\":\"assistant\",\"content\":\"b\"}]",
+		(",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+		 "{\"role\":\"assistant\",\"content\":\"b\"}]"),
 		",\"messages\":[]",
 	};
 	char body[512];
