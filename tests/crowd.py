@@ -5,6 +5,7 @@ import http.client
 import itertools
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -251,11 +252,18 @@ def timestamp(text: str) -> float:
 
 
 def switch(daemon: Daemon, model: str, backend: str) -> Switch:
-    asked = time.time()
-    answer = daemon.post(
-        f"/llm/api/models/{model}/switch-backend", {"gpu_backend": backend, "reload": True}, 202
-    )
-    task = daemon.wait_task(answer["task_id"], 120)
+    path = f"/llm/api/models/{model}/switch-backend"
+    while True:
+        asked = time.time()
+        answer = daemon.http.post(path, json={"gpu_backend": backend, "reload": True})
+        if answer.status_code != 409:
+            break
+        # A request may be loading the model just now, and its task stands in the way.
+        loading = re.search(r"by task ([0-9a-f]{16}) \(load\)", answer.text)
+        assert loading, answer.text
+        daemon.wait_task(loading[1], 120)
+    assert answer.status_code == 202, answer.text
+    task = daemon.wait_task(answer.json()["task_id"], 120)
     assert task["state"] == "succeeded", task
     return Switch(backend, asked, timestamp(task["finished"]), task)
 

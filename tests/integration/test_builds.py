@@ -124,24 +124,35 @@ def test_a_damaged_stage_is_begun_from_the_start(gated, damage):
     assert stages(daemon) == []
 
 
+def remove_all(daemon) -> None:
+    daemon.call("DELETE", MODEL, status=200)
+    daemon.call("DELETE", "/llm/api/environments/llm_tiny_vulkan", status=200)
+    daemon.post("/llm/api/environments/gc", {}, 200)
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_kills_at_random_moments_of_a_build(make_daemon, fake_model, engine_source):
     dice = random.Random(4)
     daemon = make_daemon(fresh=True, engine_source=engine_source(step_seconds=0.02, detach=True))
     path = fake_model().path
     taken_up = finished = 0
+    daemon.start()
+    daemon.add(path)
+    began = time.monotonic()
+    daemon.switch("tiny.Q8_0", "vulkan", 120)
+    whole = time.monotonic() - began  # of a build, with sanitizers and whatever else runs here
+    remove_all(daemon)
+    daemon.stop()
     for _ in range(20):
         daemon.start()
         if not daemon.get("/llm/api/models")["models"]:
             daemon.add(path)
         task = daemon.post(SWITCH, {"gpu_backend": "vulkan"}, 202)["task_id"]
-        time.sleep(dice.uniform(0, 2.5))  # the moment is what is tried
+        time.sleep(dice.uniform(0, 1.1 * whole))  # the moment is what is tried
         if daemon.get(f"/tasks/{task}")["task"]["state"] == "succeeded":
             finished += 1
-            daemon.call("DELETE", MODEL, status=200)
-            daemon.call("DELETE", "/llm/api/environments/llm_tiny_vulkan", status=200)
-            daemon.post("/llm/api/environments/gc", {}, 200)
+            remove_all(daemon)
         taken_up += "Taking up" in log(daemon, task)
         daemon.kill()
         assert survivors(daemon) == []
