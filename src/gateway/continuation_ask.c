@@ -6,6 +6,8 @@
 
 #include "gateway/continuation_priv.h"
 
+#define NO_CHARACTER "\xEF\xBF\xBD" /* U+FFFD: what the server says instead */
+
 /* --- what may be in a request whose answer goes on elsewhere ------------- */
 
 static bool any(const json_t *v)
@@ -223,6 +225,8 @@ static const char *make(const struct continuation *c, struct buf *ret)
 	why = refuse_fields(request);
 	if (!why && stop_begun(text, json_object_get(request, "stop")))
 		why = "it may be at its stop string";
+	if (!why && strstr(json_string_value(text), NO_CHARACTER))
+		why = "its tokens made bytes that are no character, which cannot be said again";
 	if (!why)
 		why = lower_limits(request, c->tokens, c->counted);
 	if (why)

