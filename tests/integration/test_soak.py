@@ -25,7 +25,7 @@ def test_a_soak_leaves_no_traces(daemon, model):
     memory_is_ours = not sanitized(daemon.process.pid)
     done = soak.soak(daemon, MODEL, 45)
     print(done)
-    assert done["switches"] > 20
+    assert done["switches"] >= 7  # a round
     grown = [what for what in done["grown"] if memory_is_ours or "resident" not in what]
     assert not grown, done
 
