@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,15 +57,23 @@ def test_the_old_worker_serves_until_the_new_one_is_ready(daemon, model):
     assert "vulkan" in text(daemon.chat(MODEL))
 
 
-def test_an_answer_ends_where_it_began_while_the_new_one_serves(daemon, model):
+@contextmanager
+def flipped(daemon, model, tokens):
+    """A slow answer that stays on the CPU's worker while Vulkan's has taken over: the answer, the
+    switch's task, the old worker's pid."""
     model.behave(token_seconds=0.02)
     daemon.post(f"/llm/api/models/{MODEL}/load", {"migrate": "never"}, 200)
     old = daemon.model(MODEL)["worker"]["pid"]
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(daemon.chat, MODEL, max_tokens=100)
+        running = pool.submit(daemon.chat, MODEL, max_tokens=tokens)
         wait_until(lambda: daemon.model(MODEL)["worker"]["requests"] == 1, what="the request")
         task = begin(daemon, "vulkan")
         wait_until(lambda: daemon.model(MODEL)["worker"]["backend"] == "vulkan", what="the flip")
+        yield running, task, old
+
+
+def test_an_answer_ends_where_it_began_while_the_new_one_serves(daemon, model):
+    with flipped(daemon, model, tokens=100) as (running, task, old):
         assert daemon.model(MODEL)["gpu_backend"] == "vulkan"
         model.behave()
         assert "vulkan" in text(daemon.chat(MODEL))
@@ -79,14 +88,7 @@ def test_an_answer_ends_where_it_began_while_the_new_one_serves(daemon, model):
 
 
 def test_the_old_one_is_gone_back_to_until_it_has_finished(daemon, model):
-    model.behave(token_seconds=0.02)
-    daemon.post(f"/llm/api/models/{MODEL}/load", {"migrate": "never"}, 200)
-    old = daemon.model(MODEL)["worker"]["pid"]
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(daemon.chat, MODEL, max_tokens=200)
-        wait_until(lambda: daemon.model(MODEL)["worker"]["requests"] == 1, what="the request")
-        task = begin(daemon, "vulkan")
-        wait_until(lambda: daemon.model(MODEL)["worker"]["backend"] == "vulkan", what="the flip")
+    with flipped(daemon, model, tokens=200) as (running, task, old):
         os.kill(daemon.model(MODEL)["worker"]["pid"], signal.SIGKILL)
         ended = daemon.wait_task(task)
         assert not running.done()
