@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +44,14 @@ struct timespec clock_after(int64_t ms)
 		at.tv_nsec -= NS;
 	}
 	return at;
+}
+
+void clock_sleep(int ms)
+{
+	struct timespec at = clock_after(ms);
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+		;
 }
 
 void clock_iso(int64_t wall_ms, char ret_text[static 32])

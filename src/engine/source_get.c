@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/download.h"
 #include "base/fs.h"
 #include "base/hash.h"
@@ -93,7 +94,6 @@ static bool lock_cache(const struct source *s, const struct source_watch *w, int
 		       struct err *e)
 {
 	CLEANUP(free) char *path = mem_printf("%s/.lock-%s", s->cache_dir, s->sha256);
-	const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
 
 	for (;;) {
 		if (!fs_lock(path, FS_LOCK_TRY, ret_fd, e))
@@ -102,7 +102,7 @@ static bool lock_cache(const struct source *s, const struct source_watch *w, int
 			return true;
 		if (w->cancelled(w->arg))
 			return err_set(e, ERR_CANCELLED, "cancelled while another fetches it");
-		(void)nanosleep(&pause, NULL);
+		clock_sleep(LOCK_POLL_MS);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -174,7 +175,6 @@ static bool run_python(struct pull *p, const char *const *argv, const char *doin
 static bool take_lock(struct pull *p, struct err *e)
 {
 	CLEANUP(free) char *path = mem_printf("%s.lock", p->stage);
-	const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
 
 	while (p->lock < 0) {
 		if (!fs_lock(path, FS_LOCK_TRY, &p->lock, e))
@@ -184,7 +184,7 @@ static bool take_lock(struct pull *p, struct err *e)
 		task_title(p->task, "Waiting for another pull of %s", p->source->name);
 		if (task_cancelled(p->task))
 			return err_set(e, ERR_CANCELLED, "cancelled while another pull ran");
-		(void)nanosleep(&pause, NULL);
+		clock_sleep(LOCK_POLL_MS);
 	}
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "store/store_priv.h"
 
@@ -26,7 +27,6 @@ static bool not_there(const char *digest, struct err *e)
 bool store_root_add(struct store *s, const char *digest, struct err *e)
 {
 	CLEANUP(free) char *path = root_path(s, digest);
-	const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
 	int lock = -1;
 	bool ok = false;
 
@@ -36,7 +36,7 @@ bool store_root_add(struct store *s, const char *digest, struct err *e)
 		if (!store_try_lock(s, digest, &lock, e))
 			return false;
 		if (lock < 0)
-			(void)nanosleep(&pause, NULL);
+			clock_sleep(LOCK_POLL_MS);
 	}
 	ok = store_has(s, digest) ? fs_replace(path, NULL, 0, 0644, e) : not_there(digest, e);
 	store_unlock(s, digest, &lock);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -50,7 +51,6 @@ static void free_stage(struct store_stage *st)
 static bool wait_for_lock(struct store *s, const char *digest, bool (*cancelled)(void *), void *arg,
 			  int *ret_fd, struct err *e)
 {
-	const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
 
 	for (;;) {
 		if (!store_try_lock(s, digest, ret_fd, e))
@@ -60,7 +60,7 @@ static bool wait_for_lock(struct store *s, const char *digest, bool (*cancelled)
 		if (cancelled && cancelled(arg))
 			return err_set(e, ERR_CANCELLED, "cancelled while another builds %.12s",
 				       digest);
-		(void)nanosleep(&pause, NULL);
+		clock_sleep(LOCK_POLL_MS);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "store/store_priv.h"
 
@@ -51,13 +52,12 @@ static bool kill_one(void *arg, const char *name, struct err *e)
 
 void strays_kill(const char *folder)
 {
-	const struct timespec pause = {.tv_nsec = ROUND_MS * 1000000L};
 
 	for (int i = 0; i < ROUNDS; i++) {
 		struct hunt h = {.folder = folder, .len = strlen(folder)};
 
 		if (!fs_each("/proc", kill_one, &h, NULL) || h.found == 0)
 			return;
-		(void)nanosleep(&pause, NULL); /* until they have gone */
+		clock_sleep(ROUND_MS); /* until they have gone */
 	}
 }
