@@ -12,6 +12,10 @@
 
 /* A greeting is computed sooner than it is told about. */
 #define TOKENS_MIN 16
+/* How long a slot may take to be free when its answer has moved: the server sees a closed
+ * connection at the next token. */
+#define SETTLE_MS 500
+#define SETTLE_POLL_MS 2
 /* Stays free for everyone else. */
 #define FREE_BYTES (INT64_C(256) << 20)
 
@@ -127,6 +131,26 @@ static void save_slots(struct saving *s, struct context_slot *slots, size_t coun
 		context_leave(c, "there was no conversation");
 }
 
+/* The slots, once those whose requests have gone are free. Caller frees. */
+static bool list_settled(struct worker *w, struct context_slot **ret, size_t *ret_count,
+			 struct err *e)
+{
+	int64_t until = clock_ms() + SETTLE_MS;
+
+	for (;;) {
+		int busy = 0;
+
+		if (!slots_list(w, ret, ret_count, e))
+			return false;
+		for (size_t i = 0; i < *ret_count; i++)
+			busy += (*ret)[i].busy;
+		if (busy <= atomic_load(&worker_traffic(w)->running) || clock_ms() >= until)
+			return true;
+		free(STEAL(*ret));
+		clock_sleep(SETTLE_POLL_MS);
+	}
+}
+
 /* What may be written: what the setting leaves, and the disk. */
 static bool find_budget(struct saving *s, struct err *e)
 {
@@ -172,7 +196,7 @@ void context_save(struct contexts *cs, struct worker *from, const char *environm
 	if (!may_save(&s, key))
 		return;
 	folder_wipe(ret->folder);
-	if (!find_budget(&s, &e) || !slots_list(from, &slots, &count, &e)) {
+	if (!find_budget(&s, &e) || !list_settled(from, &slots, &count, &e)) {
 		context_leave(ret, "%s", e.msg);
 		return;
 	}

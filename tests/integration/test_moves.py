@@ -35,9 +35,9 @@ class Client(threading.Thread):
         except Exception as e:
             self.error = e
 
-    def talks(self) -> bool:
+    def talks(self, pieces: int = 3) -> bool:
         assert self.error is None, self.error
-        return len(self.said.pieces) > 3
+        return len(self.said.pieces) > pieces
 
     def end(self) -> Answer:
         """The whole answer, judged; the connection must be good for another."""
@@ -87,10 +87,11 @@ def test_streams_go_on_word_for_word(daemon, slow, way):
     clients = [
         Client(daemon, story(n, chat=n % 3 != 0), LANE if n % 2 else THREAD) for n in range(12)
     ]
-    wait_until(lambda: all(c.talks() for c in clients), what="their beginnings")
+    wait_until(lambda: all(c.talks(16) for c in clients), what="enough that it is carried")
     done = result(daemon, daemon.switch(MODEL, "vulkan"))
     said = [c.end() for c in clients]
     assert (done["way"], done["moved"], done["drained"]) == (way, 12, 0)
+    assert done["context"]["slots"] == 12, "so do their conversations"
     assert all(s.text.startswith("cpu says: ") for s in said), "begun there"
     log = (daemon.folder.parent / f"{MODEL}.gguf.fake.log").read_text()
     assert log.count('"left"') >= 12, "the old worker was left alone"
