@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The gateway behind its HTTP server, with one model "tiny" whose worker is somebody's Unix socket:
- * what a request costs in Shunt, without models and builds. The modules below the gateway are
- * stand-ins.
+ * what a request costs in Shunt, without models and builds. Its streams can move, so they are
+ * kept in mind as those of a real worker.
  *
  *   gateway_front SOCKET PORT
  */
@@ -15,29 +15,7 @@
 
 #include "base/buf.h"
 #include "gateway/lane.h"
-
-struct worker {
-	const char *socket;
-};
-
-const char *worker_socket(const struct worker *w)
-{
-	return w->socket;
-}
-
-int worker_slots(const struct worker *w)
-{
-	return 512;
-}
-
-struct worker *worker_ref(struct worker *w)
-{
-	return w;
-}
-
-void worker_unref(struct worker *w)
-{
-}
+#include "worker/worker_priv.h"
 
 bool switch_want(struct switcher *sw, const char *id, struct err *e)
 {
@@ -99,7 +77,7 @@ int main(int argc, char **argv)
 	struct lane_door door = {.may = may};
 	struct lane *lane;
 	struct err e = {0};
-	struct worker worker;
+	struct worker worker = {.refs = 1, .slots = 512, .continues = true};
 	struct routes *routes;
 	struct gateway *g;
 
@@ -108,6 +86,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	worker.socket = argv[1];
+	atomic_store(&worker.state, WORKER_RUNNING);
 	door.fd = listen_on((uint16_t)strtol(argv[2], NULL, 10));
 	signal(SIGPIPE, SIG_IGN);
 	routes = routes_new(&limits);
