@@ -70,10 +70,17 @@ struct context {
 	struct context_report report;
 };
 
-/* Saves what idle slots of `from` hold for a worker in `environment` with that key (NULL: the same
- * as from's). Takes seconds at most. Never fails: what was left is in ret->report. */
-void context_save(struct contexts *cs, struct worker *from, const char *environment,
-		  const char *key, bool (*cancelled)(void *), void *arg, struct context *ret);
+/* Saves what idle slots of `from` hold for its next worker. Slots whose requests have just left get
+ * half a second to become idle. Takes seconds at most. Never fails: what was left is in
+ * ret->report. */
+struct context_target {
+	const char *environment, *key; /* of the next worker; key NULL: the same as from's */
+	int busy;                      /* requests that may still be on `from` */
+	bool (*cancelled)(void *arg);  /* may be NULL */
+	void *arg;
+};
+void context_save(struct contexts *cs, struct worker *from, const struct context_target *to,
+		  struct context *ret);
 
 /* Before requests are held: finds out how fast `to` is, if that will be asked. */
 void context_prepare(struct contexts *cs, struct worker *from, struct worker *to,

@@ -22,12 +22,11 @@
 struct saving {
 	struct context *c;
 	struct worker *from;
+	const struct context_target *to;
 	struct worker_context wc;
 	double speed;
 	int64_t budget;         /* bytes */
 	double bytes_per_token; /* of what was saved so far, 0: nothing */
-	bool (*cancelled)(void *);
-	void *arg;
 };
 
 /* By its share of the memory, until a file has shown it. */
@@ -79,8 +78,8 @@ static bool save_slot(struct saving *s, const struct context_slot *slot)
 	if (!fits(s, slot->tokens, bytes) || !context_pays(c, slot->tokens, bytes, s->speed, 1))
 		return true;
 	struct context_patience patience = {
-		.cancelled = s->cancelled,
-		.arg = s->arg,
+		.cancelled = s->to->cancelled,
+		.arg = s->to->arg,
 		.timeout_ms = context_late_ms(c->owner, slot->tokens, bytes, s->speed),
 	};
 	if (FAULT("context.save"))
@@ -125,14 +124,14 @@ static void save_slots(struct saving *s, struct context_slot *slots, size_t coun
 			context_leave(c, "slot %d was still answering", slots[i].id);
 		else
 			more = save_slot(s, &slots[i]);
-		more = more && !(s->cancelled && s->cancelled(s->arg));
+		more = more && !(s->to->cancelled && s->to->cancelled(s->to->arg));
 	}
 	if (!found)
 		context_leave(c, "there was no conversation");
 }
 
 /* The slots, once those whose requests have gone are free. Caller frees. */
-static bool list_settled(struct worker *w, struct context_slot **ret, size_t *ret_count,
+static bool list_settled(const struct saving *s, struct context_slot **ret, size_t *ret_count,
 			 struct err *e)
 {
 	int64_t until = clock_ms() + SETTLE_MS;
@@ -140,11 +139,11 @@ static bool list_settled(struct worker *w, struct context_slot **ret, size_t *re
 	for (;;) {
 		int busy = 0;
 
-		if (!slots_list(w, ret, ret_count, e))
+		if (!slots_list(s->from, ret, ret_count, e))
 			return false;
 		for (size_t i = 0; i < *ret_count; i++)
 			busy += (*ret)[i].busy;
-		if (busy <= atomic_load(&worker_traffic(w)->running) || clock_ms() >= until)
+		if (busy <= s->to->busy || clock_ms() >= until)
 			return true;
 		free(STEAL(*ret));
 		clock_sleep(SETTLE_POLL_MS);
@@ -163,8 +162,9 @@ static bool find_budget(struct saving *s, struct err *e)
 	return true;
 }
 
-static bool may_save(struct saving *s, const char *key)
+static bool may_save(struct saving *s)
 {
+	const char *key = s->to->key;
 	struct context *c = s->c;
 
 	if (c->owner->max_bytes == 0)
@@ -182,10 +182,10 @@ static bool may_save(struct saving *s, const char *key)
 	return !c->report.why_not[0];
 }
 
-void context_save(struct contexts *cs, struct worker *from, const char *environment,
-		  const char *key, bool (*cancelled)(void *), void *arg, struct context *ret)
+void context_save(struct contexts *cs, struct worker *from, const struct context_target *to,
+		  struct context *ret)
 {
-	struct saving s = {.c = ret, .from = from, .cancelled = cancelled, .arg = arg};
+	struct saving s = {.c = ret, .from = from, .to = to};
 	CLEANUP(free) struct context_slot *slots = NULL;
 	int64_t began = clock_ms();
 	struct err e = {0};
@@ -193,15 +193,15 @@ void context_save(struct contexts *cs, struct worker *from, const char *environm
 
 	worker_get_context(from, &s.wc);
 	context_init(ret, cs, worker_model(from), s.wc.key);
-	if (!may_save(&s, key))
+	if (!may_save(&s))
 		return;
 	folder_wipe(ret->folder);
-	if (!find_budget(&s, &e) || !list_settled(from, &slots, &count, &e)) {
+	if (!find_budget(&s, &e) || !list_settled(&s, &slots, &count, &e)) {
 		context_leave(ret, "%s", e.msg);
 		return;
 	}
 	speed_learn(cs, from);
-	s.speed = speed_known(cs, ret->model_id, environment);
+	s.speed = speed_known(cs, ret->model_id, to->environment);
 	if (!(s.speed > 0))
 		s.speed = CONTEXT_TOKENS_PER_S;
 	ret->files = mem_array(count, sizeof(*ret->files));

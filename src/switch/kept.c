@@ -34,12 +34,13 @@ bool kept_restore(struct switcher *sw, const struct db_model *m, struct task *t,
 void kept_save(struct switcher *sw, struct entry *en, bool (*cancelled)(void *), void *arg,
 	       struct context *ret)
 {
+	struct context_target same = {
+		.environment = worker_environment(en->worker), .cancelled = cancelled, .arg = arg};
 	struct db_model m = {0};
 	struct err e = {0};
 
 	if (db_model_get(sw->s.db, en->id, &m, &e) && option_flag(m.options, "keep_context", false))
-		context_save(sw->s.contexts, en->worker, worker_environment(en->worker), NULL,
-			     cancelled, arg, ret);
+		context_save(sw->s.contexts, en->worker, &same, ret);
 	db_model_done(&m);
 }
 

@@ -78,10 +78,17 @@ static bool measure_new(struct replacement *r, struct err *e)
 /* key: what the new worker fits. cancelled: NULL once the switch lasts. */
 static void save_from_old(struct replacement *r, const char *key, bool (*cancelled)(void *))
 {
+	/* What is asked again elsewhere had no answer: the server notices later that it has gone.
+	 */
+	struct context_target to = {.environment = r->environment,
+				    .key = key,
+				    .busy = r->drained + r->moves.asked_again,
+				    .cancelled = cancelled,
+				    .arg = r->task};
+
 	task_title(r->task, "Saving conversations");
 	context_done(&r->context);
-	context_save(r->sw->s.contexts, r->old, r->environment, key, cancelled, r->task,
-		     &r->context);
+	context_save(r->sw->s.contexts, r->old, &to, &r->context);
 }
 
 static bool save(struct replacement *r, struct err *e)

@@ -136,7 +136,9 @@ static int ask(struct worker *w, const char *prompt)
 
 static void save(struct fixture *f, const char *key)
 {
-	context_save(f->cs, f->old, "llm_m_vulkan", key, NULL, NULL, &f->context);
+	const struct context_target to = {.environment = "llm_m_vulkan", .key = key};
+
+	context_save(f->cs, f->old, &to, &f->context);
 }
 
 /* An old worker with one conversation, saved; a new one. */
@@ -309,19 +311,6 @@ static void what_cannot_be_saved_is_not_tried(void **state)
 	assert_string_equal(f->context.report.why_not, "with a draft model");
 }
 
-/* The fake says at its start what its model attends to. */
-static void a_sliding_window_stays(void **state)
-{
-	struct fixture *f = *state;
-
-	behave(f, "{\"window\":512}");
-	f->old = start(f, false, "key");
-	(void)ask(f->old, f->prompt);
-	save(f, "key");
-	assert_int_equal(f->context.count, 0);
-	assert_non_null(strstr(f->context.report.why_not, "sliding window"));
-}
-
 static void a_greeting_is_no_conversation(void **state)
 {
 	struct fixture *f = *state;
@@ -398,10 +387,13 @@ static void a_save_can_be_cancelled(void **state)
 {
 	struct fixture *f = *state;
 
+	const struct context_target to = {
+		.environment = "llm_m_vulkan", .key = "key", .cancelled = always};
+
 	f->old = start(f, false, "key");
 	(void)ask(f->old, f->prompt);
 	behave(f, "{\"save_seconds\":20}");
-	context_save(f->cs, f->old, "llm_m_vulkan", "key", always, NULL, &f->context);
+	context_save(f->cs, f->old, &to, &f->context);
 	assert_int_equal(f->context.count, 0);
 	behave(f, "{}");
 }
@@ -553,7 +545,15 @@ static void some_models_have_no_key(void **state)
 	CLEANUP(free) char *image = key_of(f, "{\"mmproj\":\"/d\"}", "/b");
 	CLEANUP(free) char *embed = key_of(f, "{\"mode\":\"embedding\"}", "/b");
 
+	struct db_model chunks = {.id = (char *)"m",
+				  .path = f->model,
+				  .mode = (char *)"chat",
+				  .architecture = (char *)"llama4",
+				  .options = (char *)"{}"};
+	CLEANUP(free) char *llama4 = context_key(&chunks, "/b");
+
 	assert_int_equal(draft[0], '!');
+	assert_int_equal(llama4[0], '!');
 	assert_int_equal(image[0], '!');
 	assert_int_equal(embed[0], '!');
 	assert_string_equal(key_difference("file=x", draft), draft + 1);
@@ -609,7 +609,6 @@ int main(void)
 		TEST(a_link_in_its_place_is_left),
 		TEST(another_model_gets_nothing),
 		TEST(what_cannot_be_saved_is_not_tried),
-		TEST(a_sliding_window_stays),
 		TEST(a_greeting_is_no_conversation),
 		TEST(bytes_are_bounded),
 		TEST(what_does_not_pay_is_left),
