@@ -57,6 +57,9 @@ char *context_key(const struct db_model *m, const char *base_dir)
 
 	if (never)
 		return mem_printf("!%s", never);
+	/* Its window jumps: what a file holds is seldom what the server asks for. */
+	if (m->architecture && strcmp(m->architecture, "llama4") == 0)
+		return mem_dup("!llama-server cannot go on from attention in chunks");
 	buf_str(&key, parts[0].name);
 	add_file(&key, m->path);
 	buf_printf(&key, "%" PRId64 " %s\n%s", m->size_bytes, m->sha256 ? m->sha256 : "",

@@ -173,10 +173,6 @@ static bool may_save(struct saving *s)
 		context_leave(c, "%s", c->key + 1);
 	else if (!s->wc.dir || strcmp(s->wc.dir, c->folder) != 0)
 		context_leave(c, "its worker has no folder for conversations");
-	else if (s->wc.window > 0)
-		/* Restored, it lacks the one position before the window that the server asks for,
-		 * and all is computed again (seen with 0.3.36). */
-		context_leave(c, "llama-server cannot go on from a restored sliding window");
 	else if (key && strcmp(key, c->key) != 0)
 		context_leave(c, "%s", key_difference(c->key, key));
 	return !c->report.why_not[0];

@@ -108,7 +108,6 @@ static void add_buffer(struct load_facts *f, const char *line, const char *size)
 bool load_facts_line(struct load_facts *f, const char *line)
 {
 	const char *at;
-	double window;
 
 	if (strncmp(line, message, sizeof(message) - 1) == 0) {
 		if (strstr(line, "\"state\":\"loading\""))
@@ -120,10 +119,7 @@ bool load_facts_line(struct load_facts *f, const char *line)
 	/* What it logs later may quote anything. */
 	if (f->ready)
 		return false;
-	if ((at = strstr(line, "print_info: n_swa ")) && (at = strchr(at, '=')) &&
-	    number(at + 1, 1e9, &window))
-		f->window = (int64_t)window;
-	else if ((at = strstr(line, ": using device ")))
+	if ((at = strstr(line, ": using device ")))
 		add_device(f, at + strlen(": using device "));
 	else if ((at = strstr(line, " buffer size =")))
 		add_buffer(f, line, at);

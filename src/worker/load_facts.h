@@ -17,7 +17,6 @@ struct load_facts {
 	int64_t host_bytes;    /* of those of the process itself */
 	int64_t mapped_bytes;  /* of the file, used where it is mapped */
 	int64_t context_bytes; /* of what conversations live in, on all devices and the CPU */
-	int64_t window;        /* tokens that some layers look back, 0: all */
 	char devices[256];     /* "Vulkan0 Vulkan1 ": each that it said it uses */
 };
 

@@ -38,7 +38,6 @@ void worker_heard(struct worker *w)
 	atomic_store(&w->host_bytes, f->host_bytes);
 	atomic_store(&w->mapped_bytes, f->mapped_bytes);
 	atomic_store(&w->context_bytes, f->context_bytes);
-	atomic_store(&w->window, f->window);
 	pthread_mutex_lock(&w->lock);
 	if (f->fraction > w->fraction || f->ready != w->said_ready)
 		pthread_cond_broadcast(&w->changed);

@@ -150,7 +150,6 @@ char *supervisor_log_path(const struct supervisor *sv, const char *model_id);
 struct worker_context {
 	const char *dir, *key; /* as in the spec */
 	int64_t tokens;
-	int64_t bytes;  /* of that memory, as it said when it loaded; 0: it did not */
-	int64_t window; /* of its attention, 0: none */
+	int64_t bytes; /* of that memory, as it said when it loaded; 0: it did not */
 };
 void worker_get_context(struct worker *w, struct worker_context *ret);

@@ -127,5 +127,4 @@ void worker_get_context(struct worker *w, struct worker_context *ret)
 {
 	*ret = w->context;
 	ret->bytes = atomic_load(&w->context_bytes);
-	ret->window = atomic_load(&w->window);
 }

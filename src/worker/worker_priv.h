@@ -32,12 +32,12 @@ struct worker {
 	char *program;
 	struct strv args, environ;
 	int slots;
-	struct worker_context context; /* its strings owned; bytes and window unused */
+	struct worker_context context; /* its strings owned; bytes unused */
 
 	_Atomic enum worker_state state; /* written under lock */
 	atomic_int pid;                  /* 0: no process */
 	atomic_llong output_bytes;
-	atomic_llong device_bytes, host_bytes, mapped_bytes, context_bytes, window;
+	atomic_llong device_bytes, host_bytes, mapped_bytes, context_bytes;
 	struct worker_traffic traffic;
 	atomic_bool continues; /* set at the end of worker_prove */
 

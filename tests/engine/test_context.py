@@ -84,7 +84,7 @@ def goes_on(daemon, model: str, prompt: list[int]) -> None:
     assert distance(other, computed) > 4 * CLOSE, "the prompt makes no difference"
 
 
-@pytest.mark.parametrize("kind", ["full", "recurrent", "hybrid"])
+@pytest.mark.parametrize("kind", ["full", "sliding", "recurrent", "hybrid"])
 def test_a_conversation_goes_on_in_the_next_worker(on_cpu, loaded, kind):
     model = loaded(kind)
     say(on_cpu, model, PROMPT)
@@ -104,17 +104,6 @@ def test_a_conversation_goes_on_on_the_gpu_and_back(both, loaded):
         assert context["tokens"] >= len(prompt), str(context)
         print(f"\nto {backend}: {context}")
         goes_on(both, model, prompt)
-
-
-def test_a_sliding_window_is_computed_again(on_cpu, loaded):
-    """Restored, it would be too, so nothing is carried. When llama-server learns to go on from
-    there, the reason in context_save.c has to go."""
-    model = loaded("sliding")
-    say(on_cpu, model, PROMPT)
-    context = replace(on_cpu, model, temperature=0.5)
-    assert context["slots"] == 0
-    assert "sliding window" in context["why_not"]
-    assert say(on_cpu, model, NEXT)["timings"]["cache_n"] == 0
 
 
 def cut(path):

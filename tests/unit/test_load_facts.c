@@ -93,7 +93,6 @@ static void devices_and_their_memory_are_read_from_the_log(void **state)
 static void the_memory_of_conversations_is_read_from_the_log(void **state)
 {
 	static const char *const lines[] = {
-		"0.00.01 I print_info: n_swa                 = 512",
 		"0.00.02 I load_tensors:   CPU_Mapped model buffer size =    30.00 MiB",
 		"0.00.03 I llama_kv_cache:        CPU KV buffer size =     2.00 MiB",
 		"0.00.03 I llama_kv_cache:    Vulkan0 KV buffer size =    32.00 MiB",
@@ -103,7 +102,6 @@ static void the_memory_of_conversations_is_read_from_the_log(void **state)
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		assert_false(load_facts_line(&f, lines[i]));
-	assert_int_equal(f.window, 512);
 	assert_int_equal(f.context_bytes, (34LL << 20) + (1 << 19));
 	assert_int_equal(f.device_bytes, 32LL << 20);
 }
