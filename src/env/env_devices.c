@@ -151,7 +151,7 @@ static bool none(const struct backend *b, const char *output, struct err *e)
 	     line += strcspn(line, "\n"), line += *line == '\n')
 		if (!is_chatter(line))
 			buf_add(&said, line, strcspn(line, "\n") + 1);
-	(void)err_set(e, ERR_VERIFY, "no %s device: the module loads, but finds none%s%.200s",
+	(void)err_set(e, ERR_UNAVAILABLE, "no %s device: the module loads, but finds none%s%.200s",
 		      b->title, said.len > 0 ? ": " : "", said.len > 0 ? said.data : "");
 	return err_hint(e, "shunt doctor %s names the driver that is missing", b->name);
 }

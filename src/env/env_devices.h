@@ -16,6 +16,7 @@
  * only treated with more care. */
 size_t env_devices_parse(const char *text, const struct backend *b, int64_t memory_bytes,
 			 struct env_device **ret);
-/* ERR_VERIFY with the reason when there is none of the backend. For cpu: "none", the CPU itself. */
+/* ERR_UNAVAILABLE with the reason when the driver answers that there is none of the backend;
+ * ERR_VERIFY when asking it ends badly. For cpu: "none", the CPU itself. */
 MUST_CHECK bool env_devices_ask(const struct env_run *run, bool (*cancelled)(void *), void *arg,
 				struct env_device **ret, size_t *ret_count, struct err *e);

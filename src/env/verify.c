@@ -118,8 +118,11 @@ static bool find_device(struct check *c, struct err *e)
 			return false;
 	}
 	step(c, 0.1, "looking for devices");
-	return env_devices_ask(c->run, cancelled, c, &list, &count, e) &&
-	       choose_device(c, list, count, e);
+	if (env_devices_ask(c->run, cancelled, c, &list, &count, e))
+		return choose_device(c, list, count, e);
+	if (e->kind == ERR_UNAVAILABLE)
+		e->kind = ERR_VERIFY;
+	return false;
 }
 
 static bool write_model(struct check *c, struct err *e)

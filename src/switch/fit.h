@@ -15,7 +15,8 @@
  *   margin  5 % of what was measured, 15 % of what was estimated, at least 256 MiB: fragments, and
  *           what grows later (prompts that llama-server keeps in RAM)
  *
- * What cannot be found out in time doesn't fit: one after the other always works.
+ * What cannot be found out in time doesn't fit: one after the other always works. But a device
+ * that its driver does not list is missing, and nothing need be stopped to find that out.
  */
 
 #include <stdbool.h>
@@ -44,6 +45,7 @@ struct fit_request {
 
 struct fit {
 	bool fits;
+	bool missing;                     /* its driver does not list the device */
 	bool measured;                    /* needed: from the last load, not estimated */
 	bool one_pool;                    /* all in RAM; need_device is part of need_ram then */
 	int64_t need_device, free_device; /* bytes; free: −1 unknown */

@@ -69,6 +69,7 @@ void fit_judge(const struct fit_need *need, const struct fit_room *room, const c
 		tight++;
 	*ret = (struct fit){
 		.fits = tight == pools + ARRAY_LEN(pools),
+		.missing = room->missing,
 		.measured = need->measured,
 		.one_pool = room->one_pool,
 		.need_device = need->device,
@@ -76,7 +77,10 @@ void fit_judge(const struct fit_need *need, const struct fit_room *room, const c
 		.need_ram = need->ram,
 		.free_ram = room->ram,
 	};
-	if (ret->fits)
+	if (room->missing)
+		(void)snprintf(ret->text, sizeof(ret->text), "%s is not there: %s", device,
+			       room->why);
+	else if (ret->fits)
 		say(need, first, device, yes, ret);
 	else if (tight->free >= 0)
 		say(need, tight, device, no, ret);

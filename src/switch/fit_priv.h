@@ -14,6 +14,7 @@ struct fit_room {
 	int64_t device, ram; /* free, −1: unknown */
 	bool one_pool;
 	bool limited;  /* RAM: by memory_limit */
+	bool missing;  /* the driver answered, and has no such device */
 	char why[128]; /* unknown, because */
 };
 

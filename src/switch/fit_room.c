@@ -59,10 +59,12 @@ static void probe_device(const struct fit_request *r, struct fit_room *room)
 				       (long long)wait_ms / 1000);
 		else
 			(void)snprintf(room->why, sizeof(room->why), "%.120s", e.msg);
+		room->missing = e.kind == ERR_UNAVAILABLE;
 		return;
 	}
 	d = find_device(list, count, r->device);
 	if (!d) {
+		room->missing = true;
 		(void)snprintf(room->why, sizeof(room->why), "the driver does not list it");
 		return;
 	}

@@ -348,6 +348,11 @@ bool change_replace(struct switcher *sw, struct entry *en, const struct db_model
 
 	change_fit(sw, m, environment, en->worker, t, &fit);
 	task_logf(t, "%s", fit.text);
+	if (fit.missing) {
+		err_set(e, ERR_WORKER, "model '%s' still answers from %s: %s", m->id, m->backend,
+			fit.text);
+		return err_hint(e, "shunt doctor %s", backend);
+	}
 	entry_set_state(sw, en, MODEL_SWITCHING, NULL);
 	if (fit.fits && run_steps(&r, beside, ARRAY_LEN(beside), &tried)) {
 		report(&r, "beside", fit.text);

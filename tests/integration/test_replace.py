@@ -157,6 +157,21 @@ def test_whatever_fails_the_old_one_answers(daemon, model, fault, kind):
 
 
 @either
+def test_a_device_that_has_gone_is_named_and_nothing_is_stopped(daemon, model):
+    daemon.switch(MODEL, "cpu")
+    daemon.stop()
+    daemon.settings["worker_env"] = "FAKE_NO_DEVICE=1"
+    daemon.start()
+    daemon.post(f"/llm/api/models/{MODEL}/load", {}, 200)
+    pid = daemon.model(MODEL)["worker"]["pid"]
+    ended = daemon.wait_task(begin(daemon, "vulkan"))
+    assert ended["state"] == "failed", json.dumps(ended)
+    assert "still answers from cpu: Vulkan0 is not there" in ended["error"]["message"]
+    assert ended["error"]["hint"] == "shunt doctor vulkan"
+    assert daemon.model(MODEL)["worker"]["pid"] == pid
+    assert "cpu" in text(daemon.chat(MODEL))
+
+
 def test_a_cancelled_switch_leaves_the_old_one(daemon, model):
     daemon.switch(MODEL, "cpu", reload=True)
     model.behave(when_backend="vulkan", hang_on_load=True)

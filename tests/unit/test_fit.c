@@ -232,7 +232,8 @@ static void what_cannot_be_measured_does_not_fit(void **state)
 	expect(&fit, false, "not known, the driver does not tell");
 	driver(f, "echo 'Available devices:'; echo '  Vulkan1: Other (9 MiB, 8 MiB free)'");
 	fit = check(f, 0);
-	expect(&fit, false, "not known, the driver does not list it");
+	expect(&fit, false, "Vulkan0 is not there: the driver does not list it");
+	assert_true(fit.missing);
 	driver(f, "echo 'no loader' >&2; exit 3");
 	fit = check(f, 0);
 	expect(&fit, false, "not known, ");

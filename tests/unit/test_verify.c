@@ -209,7 +209,7 @@ static void no_device_is_an_error_that_says_so(void **state)
 		"echo 'Available devices:'\necho '  (none)'\n");
 	fill_run(&run, *state);
 	assert_false(env_devices_ask(&run, NULL, NULL, &list, &count, &e));
-	assert_int_equal(e.kind, ERR_VERIFY);
+	assert_int_equal(e.kind, ERR_UNAVAILABLE);
 	assert_non_null(strstr(e.msg, "no Vulkan device"));
 	assert_non_null(strstr(e.msg, "No devices found."));
 	strv_done(&run.environ);
