@@ -82,8 +82,9 @@ struct context_target {
 void context_save(struct contexts *cs, struct worker *from, const struct context_target *to,
 		  struct context *ret);
 
-/* Before requests are held: finds out how fast `to` is, if that will be asked. */
-void context_prepare(struct contexts *cs, struct worker *from, struct worker *to,
+/* Before requests are held, while `from` serves: warm: has `to`, on a GPU of its own, compute as
+ * many answers at once as `from` does now; then finds out how fast it is, if that will be asked. */
+void context_prepare(struct contexts *cs, struct worker *from, struct worker *to, bool warm,
 		     bool (*cancelled)(void *), void *arg);
 
 enum context_end {

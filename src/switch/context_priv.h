@@ -75,6 +75,10 @@ double speed_known(struct contexts *cs, const char *model_id, const char *enviro
 void speed_learn(struct contexts *cs, struct worker *w);
 /* Asks a worker that serves nobody, when nothing is known. */
 void speed_probe(struct contexts *cs, struct worker *w, const struct context_patience *p);
+/* Has a worker that serves nobody compute what it will be asked for, so many answers at once: what
+ * a GPU compiles or loads at first use takes a second, in which everybody would wait. Its slots are
+ * empty then. */
+void speed_warm_up(struct worker *w, int together, const struct context_patience *p);
 /* A slot that had no request is the first that a new conversation takes, whatever was restored into
  * it, and /slots does not tell what it holds. This is one. */
 void slot_touch(struct worker *w, int slot, const struct context_patience *p);

@@ -205,7 +205,17 @@ void context_save(struct contexts *cs, struct worker *from, const struct context
 	ret->report.save_ms = clock_ms() - began;
 }
 
-void context_prepare(struct contexts *cs, struct worker *from, struct worker *to,
+/* How many `to` will give: at least the one that somebody may ask for. */
+static int answers_now(struct worker *from, const struct worker *to)
+{
+	int running = atomic_load(&worker_traffic(from)->running);
+
+	if (running < 1)
+		return 1;
+	return running < worker_slots(to) ? running : worker_slots(to);
+}
+
+void context_prepare(struct contexts *cs, struct worker *from, struct worker *to, bool warm,
 		     bool (*cancelled)(void *), void *arg)
 {
 	struct context_patience patience = {.cancelled = cancelled, .arg = arg};
@@ -215,6 +225,8 @@ void context_prepare(struct contexts *cs, struct worker *from, struct worker *to
 	bool some = false;
 	size_t count = 0;
 
+	if (warm)
+		speed_warm_up(to, answers_now(from, to), &patience);
 	worker_get_context(from, &wc);
 	if (cs->max_bytes == 0 || !wc.dir || !slots_list(from, &slots, &count, &ignored))
 		return;

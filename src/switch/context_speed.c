@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How fast a model reads its prompt in an environment. */
+/* How fast a model reads its prompt in an environment; and that it does so from the start. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +17,10 @@
 #define PROBE_LONG 128
 #define PROBE_LONG_MS 200
 #define PROBE_MS 2000
+/* A prompt that takes the kernels for many tokens, and then some for one token of each answer. */
+#define WARM_TOKENS 64
+#define WARM_ANSWER 4
+#define WARM_MS 5000
 
 /* Lock held. */
 static struct context_speed *find(struct contexts *cs, const char *model_id,
@@ -90,27 +94,61 @@ void speed_learn(struct contexts *cs, struct worker *w)
 		remember(cs, w, tokens / seconds);
 }
 
-/* Prefills so many tokens; any will do. Tokens a second, 0 when it would not, and when it
- * takes too long at most that. */
-static double prefill(struct worker *w, int slot, int tokens, const struct context_patience *p)
+static void add_prompt(struct buf *b, int tokens) /* any will do */
 {
-	CLEANUP(buf_done) struct buf body = {0};
-	CLEANUP(http_response_done) struct http_response answer = {0};
+	for (int i = 0; i < tokens; i++)
+		buf_printf(b, i ? ",%d" : "[%d", 3 + i % 64);
+	buf_str(b, "]");
+}
+
+/* Takes the body. */
+static bool complete(struct worker *w, struct buf *body, const struct context_patience *p,
+		     struct http_response *ret)
+{
 	struct http_request ask = {.socket = worker_socket(w),
 				   .url = "http://localhost/completion",
-				   .timeout_ms = PROBE_MS,
+				   .body = body->data,
+				   .timeout_ms = p->timeout_ms,
 				   .cancelled = p->cancelled,
 				   .arg = p->arg};
-	int64_t began = clock_ms();
 	struct err ignored = {0};
+	bool ok = http_fetch(&ask, ret, &ignored);
 
-	for (int i = 0; i < tokens; i++)
-		buf_printf(&body, i ? ",%d" : "{\"prompt\":[%d", 3 + i % 64);
-	buf_printf(&body, "],\"n_predict\":1,\"cache_prompt\":false,\"id_slot\":%d}", slot);
-	ask.body = body.data;
-	if (!http_fetch(&ask, &answer, &ignored))
+	buf_done(body);
+	return ok;
+}
+
+/* Prefills so many tokens. Tokens a second, 0 when it would not, and when it takes too long at most
+ * that. */
+static double prefill(struct worker *w, int slot, int tokens, const struct context_patience *p)
+{
+	struct context_patience brief = {p->cancelled, p->arg, PROBE_MS};
+	CLEANUP(http_response_done) struct http_response answer = {0};
+	struct buf body = {0};
+	int64_t began = clock_ms();
+
+	buf_str(&body, "{\"prompt\":");
+	add_prompt(&body, tokens);
+	buf_printf(&body, ",\"n_predict\":1,\"cache_prompt\":false,\"id_slot\":%d}", slot);
+	if (!complete(w, &body, &brief, &answer))
 		return clock_ms() - began < PROBE_MS ? 0 : tokens * 1000.0 / PROBE_MS;
 	return answer.status == 200 ? value_after(answer.body, "\"prompt_per_second\":") : 0;
+}
+
+void speed_warm_up(struct worker *w, int together, const struct context_patience *p)
+{
+	struct context_patience brief = {p->cancelled, p->arg, WARM_MS};
+	CLEANUP(http_response_done) struct http_response ignored = {0};
+	struct buf body = {0};
+
+	for (int i = 0; i < together; i++) {
+		buf_str(&body, i ? "," : "{\"prompt\":[");
+		add_prompt(&body, WARM_TOKENS);
+	}
+	buf_printf(&body, "],\"n_predict\":%d,\"cache_prompt\":false}", WARM_ANSWER);
+	(void)complete(w, &body, &brief, &ignored);
+	for (int slot = 0; slot < worker_slots(w); slot++)
+		slot_erase(w, slot);
 }
 
 void speed_probe(struct contexts *cs, struct worker *w, const struct context_patience *p)

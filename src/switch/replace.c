@@ -30,6 +30,7 @@ struct replacement {
 	const struct db_model *m; /* its row as it was */
 	const char *backend, *environment;
 	bool force;
+	bool on_gpu; /* the new one, and the GPU has memory of its own */
 	struct task *task;
 	char *loaded_as;            /* the old worker's, see change_key */
 	struct worker *old, *fresh; /* references; NULL: not any more, not yet */
@@ -67,11 +68,12 @@ static bool may_carry(const struct replacement *r)
 	return option_migrate(r->m->options);
 }
 
-static bool measure_new(struct replacement *r, struct err *e)
+static bool prepare_new(struct replacement *r, struct err *e)
 {
 	(void)e;
 	if (may_carry(r))
-		context_prepare(r->sw->s.contexts, r->old, r->fresh, task_cancelled, r->task);
+		context_prepare(r->sw->s.contexts, r->old, r->fresh, r->on_gpu, task_cancelled,
+				r->task);
 	return true;
 }
 
@@ -264,7 +266,7 @@ static bool finish_old(struct replacement *r, struct err *e)
 }
 
 static const struct step beside[] = {
-	{start_new, stop_new},    {measure_new, NULL},  {flip_row, flip_back},
+	{start_new, stop_new},    {prepare_new, NULL},  {flip_row, flip_back},
 	{hold, open_old},         {move_answers, NULL}, {carry, NULL},
 	{open_new, take_new_out}, {finish_old, NULL},   {stop_old, NULL},
 };
@@ -353,6 +355,7 @@ bool change_replace(struct switcher *sw, struct entry *en, const struct db_model
 			fit.text);
 		return err_hint(e, "shunt doctor %s", backend);
 	}
+	r.on_gpu = !fit.one_pool;
 	entry_set_state(sw, en, MODEL_SWITCHING, NULL);
 	if (fit.fits && run_steps(&r, beside, ARRAY_LEN(beside), &tried)) {
 		report(&r, "beside", fit.text);

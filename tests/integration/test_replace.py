@@ -57,6 +57,22 @@ def test_the_old_worker_serves_until_the_new_one_is_ready(daemon, model):
     assert "vulkan" in text(daemon.chat(MODEL))
 
 
+def test_a_gpu_computes_before_anybody_waits_for_it(daemon, model):
+    daemon.switch(MODEL, "cpu", reload=True)
+    daemon.switch(MODEL, "vulkan")
+    text(daemon.chat(MODEL, "who was first?"))
+    pid = daemon.model(MODEL)["worker"]["pid"]
+    asked = [e["prompt"] for e in events(model, "request") if e["pid"] == pid]
+    warm = next(n for n, prompt in enumerate(asked) if len(prompt.split()) > 40)
+    assert warm < next(n for n, prompt in enumerate(asked) if "who was first?" in prompt)
+    daemon.switch(MODEL, "cpu")
+    pid = daemon.model(MODEL)["worker"]["pid"]
+    asked = [e["prompt"] for e in events(model, "request") if e["pid"] == pid]
+    assert all(len(prompt.split()) < 64 for prompt in asked), (
+        "for a CPU that costs more than it saves"
+    )
+
+
 @contextmanager
 def flipped(daemon, model, tokens):
     """A slow answer that stays on the CPU's worker while Vulkan's has taken over: the answer, the
