@@ -160,15 +160,13 @@ bool model_delete_environment(struct call *c, struct err *e)
 
 	if (!model_require(c->api, c->match.part, &m, e))
 		return false;
+	if (query && backend_require(query, &b, e))
+		name = switch_environment(&m, b);
 	db_model_done(&m);
-	if (!query) {
-		(void)err_set(e, ERR_INVALID, "?gpu_backend= is missing");
-		return err_hint(e, "for example ?gpu_backend=vulkan");
-	}
-	if (!backend_require(query, &b, e))
-		return false;
-	name = env_name(c->match.part, b->name);
-	return remove_env(c, name, e);
+	if (query)
+		return name && remove_env(c, name, e);
+	(void)err_set(e, ERR_INVALID, "?gpu_backend= is missing");
+	return err_hint(e, "for example ?gpu_backend=vulkan");
 }
 
 bool environments_gc(struct call *c, struct err *e)
@@ -179,7 +177,8 @@ bool environments_gc(struct call *c, struct err *e)
 	size_t count = 0;
 	json_t *list;
 
-	if (!store_gc(c->api->s.store, dry_run, &items, &count, e))
+	if (!envs_drop_roots(c->api->s.envs, switcher_uses_piece, c->api->s.switcher, e) ||
+	    !store_gc(c->api->s.store, dry_run, &items, &count, e))
 		return false;
 	list = json_array();
 	for (size_t i = 0; i < count; i++) {
@@ -203,7 +202,7 @@ bool environments_gc(struct call *c, struct err *e)
 static bool status_entry(struct api *a, const struct db_model *m, const struct backend *b,
 			 json_t *list, struct err *e)
 {
-	CLEANUP(free) char *name = env_name(m->id, b->name);
+	CLEANUP(free) char *name = switch_environment(m, b);
 	struct db_env env = {0};
 	struct err why = {0};
 	bool known = db_env_get(a->s.db, name, &env, &why);
@@ -224,9 +223,9 @@ static bool status_entry(struct api *a, const struct db_model *m, const struct b
 		json_object_set_new(j, "verification", json_null());
 	}
 	json_object_set_new(j, "gpu_backend", answer_text(b->name));
-	json_object_set_new(j, "ready", json_boolean(envs_ready(a->s.envs, m->id, b, NULL)));
+	json_object_set_new(j, "ready", json_boolean(envs_ready(a->s.envs, name, b, NULL)));
 	json_object_set_new(j, "active",
-			    json_boolean(m->environment && strcmp(m->environment, name) == 0));
+			    json_boolean(m->backend && strcmp(m->backend, b->name) == 0));
 	json_array_append_new(list, j);
 	db_env_done(&env);
 	return true;

@@ -44,7 +44,7 @@ const struct endpoint endpoint_table[] = {
 	{"POST",   E "/gc",                         environments_gc,          dry_run_fields,   false},
 	{"GET",    E "/{name}",                     environments_get,         NULL,             false},
 	{"DELETE", E "/{name}",                     environments_delete,      NULL,             false},
-	{"POST",   "/llm/api/venv/{name}/rebuild",  not_supported,            NULL,             false},
+	{"POST",   "/llm/api/venv/{name}/rebuild",  environments_rebuild,     switch_fields,    false},
 
 	{"GET",    "/llm/api/backends",             backends_get,             NULL,             false},
 	{"POST",   "/llm/api/backends/refresh",     backends_refresh,         NULL,             false},

@@ -25,6 +25,7 @@ static bool check(const struct call *c, const json_t *options, const char *id, c
 {
 	const char *name = call_text(c, "gpu_backend");
 	const struct backend *b = NULL;
+	CLEANUP(free) char *environment = NULL;
 	struct toolkit tk = {0};
 
 	if (id && !catalog_id_valid(id)) {
@@ -35,7 +36,8 @@ static bool check(const struct call *c, const json_t *options, const char *id, c
 	if (!option_merge("{}", options, ret_options, NULL, e) ||
 	    (name && !backend_require(name, &b, e)))
 		return false;
-	return !b || (id && envs_ready(c->api->s.envs, id, b, NULL)) ||
+	environment = id && b ? env_name(id, b->name) : NULL;
+	return !b || (environment && envs_ready(c->api->s.envs, environment, b, NULL)) ||
 	       envs_toolkit(c->api->s.envs, b, &tk, e);
 }
 

@@ -68,6 +68,22 @@ bool model_create_environment(struct call *c, struct err *e)
 	return true;
 }
 
+bool environments_rebuild(struct call *c, struct err *e)
+{
+	const char *backend = call_text(c, "gpu_backend");
+	struct switch_answer answer = {0};
+	enum reload reload;
+
+	if (!read_reload(c, &reload, e) ||
+	    !switch_rebuild(c->api->s.switcher, c->match.part, backend, reload,
+			    call_bool(c, "force", false), &answer, e))
+		return false;
+	log_info("rebuild asked environment=%s backend=%s task=%s", answer.environment, backend,
+		 answer.task);
+	answer_task(c, &answer);
+	return true;
+}
+
 /* A finished task's error as our own. */
 static bool outcome(const struct call *c, const struct db_task *t, struct err *e)
 {

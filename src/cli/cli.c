@@ -23,7 +23,7 @@ static const struct command commands[] = {
 	{"load",       "MODEL [--detach]",                   "start its worker", "detach", 1, 1, command_load},
 	{"unload",     "MODEL [--force]",                    "stop its worker and free its memory", "force", 1, 1, command_unload},
 	{"chat",       "MODEL [PROMPT…]",                    "ask; without a prompt, a conversation", "", 1, -1, command_chat},
-	{"env",        "ls | create MODEL BACKEND [--detach] | rm NAME | gc [--dry-run] | path NAME", "environments", "detach dry-run", 1, 3, command_env},
+	{"env",        "ls | create MODEL BACKEND [--detach] | rebuild NAME BACKEND [--no-reload] [--force] [--detach] | rm NAME | gc [--dry-run] | path NAME", "environments", "detach dry-run no-reload force", 1, 3, command_env},
 	{"backends",   "[--refresh]",                        "what can be built and run here", "refresh", 0, 0, command_backends},
 	{"doctor",     "[BACKEND]",                          "what exactly is missing, and the command that installs it", "", 0, 1, command_doctor},
 	{"tasks",      "[ID] [--follow] [--log]",            "what is being done and what was", "follow log", 0, 1, command_tasks},

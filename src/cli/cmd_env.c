@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* env ls, create, rm, gc, path. */
+/* env ls, create, rebuild, rm, gc, path. */
 
 #include <stdio.h>
 #include <string.h>
@@ -53,20 +53,12 @@ static bool list(const struct cli_options *o, const struct args *a, struct err *
 	return true;
 }
 
-static bool create(const struct cli_options *o, const struct args *a, struct err *e)
+/* Follows the task of the answer, unless detached. */
+static bool see_it_through(const struct cli_options *o, const struct args *a, const json_t *answer,
+			   struct err *e)
 {
-	CLEANUP(json_decref) json_t *answer = NULL;
 	CLEANUP(json_decref) json_t *task = NULL;
-	CLEANUP(free) char *id = NULL;
-	CLEANUP(free) char *escaped = NULL;
 
-	if (a->count != 3)
-		return err_set(e, ERR_INVALID, "usage: shunt env create MODEL BACKEND");
-	if (!client_model(o, a->words[1], &id, &escaped, e))
-		return false;
-	if (!client_call(o, NULL, json_pack("{ss}", "gpu_backend", a->words[2]), &answer, e,
-			 "/llm/api/models/%s/create-environment", escaped))
-		return false;
 	if (!args_has(a, "detach") && !follow_task(o, client_text(answer, "task_id"), &task, e))
 		return false;
 	if (o->json)
@@ -75,6 +67,37 @@ static bool create(const struct cli_options *o, const struct args *a, struct err
 		printf("%s\n",
 		       task ? client_text(task, "environment") : client_text(answer, "message"));
 	return true;
+}
+
+static bool create(const struct cli_options *o, const struct args *a, struct err *e)
+{
+	CLEANUP(json_decref) json_t *answer = NULL;
+	CLEANUP(free) char *id = NULL;
+	CLEANUP(free) char *escaped = NULL;
+
+	if (a->count != 3)
+		return err_set(e, ERR_INVALID, "usage: shunt env create MODEL BACKEND");
+	if (!client_model(o, a->words[1], &id, &escaped, e))
+		return false;
+	return client_call(o, NULL, json_pack("{ss}", "gpu_backend", a->words[2]), &answer, e,
+			   "/llm/api/models/%s/create-environment", escaped) &&
+	       see_it_through(o, a, answer, e);
+}
+
+static bool rebuild(const struct cli_options *o, const struct args *a, struct err *e)
+{
+	CLEANUP(json_decref) json_t *answer = NULL;
+	CLEANUP(json_decref) json_t *body = NULL;
+	CLEANUP(free) char *escaped = NULL;
+
+	if (a->count != 3)
+		return err_set(e, ERR_INVALID, "usage: shunt env rebuild NAME BACKEND");
+	escaped = client_escape(a->words[1]);
+	body = json_pack("{ss sb}", "gpu_backend", a->words[2], "force", args_has(a, "force"));
+	if (args_has(a, "no-reload"))
+		json_object_set_new(body, "reload", json_false());
+	return client_call(o, NULL, STEAL(body), &answer, e, "/llm/api/venv/%s/rebuild", escaped) &&
+	       see_it_through(o, a, answer, e);
 }
 
 static bool with_name(const struct cli_options *o, const struct args *a, const char *method,
@@ -147,12 +170,12 @@ bool command_env(const struct cli_options *o, const struct args *a, struct err *
 	static const struct {
 		const char *name;
 		command_fn *run;
-	} verbs[] = {
-		{"ls", list}, {"create", create}, {"rm", delete_env}, {"gc", gc}, {"path", path}};
+	} verbs[] = {{"ls", list},       {"create", create}, {"rebuild", rebuild},
+		     {"rm", delete_env}, {"gc", gc},         {"path", path}};
 
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		if (strcmp(a->words[0], verbs[i].name) == 0)
 			return verbs[i].run(o, a, e);
-	return err_set(e, ERR_INVALID, "env: unknown '%s' (known: ls, create, rm, gc, path)",
-		       a->words[0]);
+	return err_set(e, ERR_INVALID,
+		       "env: unknown '%s' (known: ls, create, rebuild, rm, gc, path)", a->words[0]);
 }

@@ -54,7 +54,8 @@ MUST_CHECK bool db_model_set_options(struct db *db, const char *id, const char *
 				     struct err *e);
 /* No such model: nothing happens, it was just forgotten. */
 MUST_CHECK bool db_model_set_loaded(struct db *db, const char *id, bool loaded, struct err *e);
-/* The flip: the association of one model, in one transaction, with an event row. */
+/* The flip: the association of one model, in one transaction, with an event row. ERR_CONFLICT when
+ * the environment is not one of that backend (any more). */
 MUST_CHECK bool db_model_associate(struct db *db, const char *id, const char *backend,
 				   const char *environment, struct err *e);
 MUST_CHECK bool db_model_delete(struct db *db, const char *id, struct err *e);
@@ -74,8 +75,9 @@ struct db_env {
 	int64_t created, verified; /* wall ms, 0: never */
 };
 void db_env_done(struct db_env *env);
-MUST_CHECK bool db_env_put(struct db *db, const struct db_env *env,
-			   struct err *e); /* insert or replace */
+/* Insert or replace. The models that use it run on its backend from now on, in the same
+ * transaction. */
+MUST_CHECK bool db_env_put(struct db *db, const struct db_env *env, struct err *e);
 MUST_CHECK bool db_env_get(struct db *db, const char *name, struct db_env *ret, struct err *e);
 MUST_CHECK bool db_env_list(struct db *db, struct db_env **ret_list, size_t *ret_count,
 			    struct err *e);

@@ -28,9 +28,28 @@ void db_envs_free(struct db_env *list, size_t count)
 	records_free(&environments, list, count);
 }
 
+static bool tell_models(struct db *db, const struct db_env *env, const char *doing, struct err *e)
+{
+	CLEANUP(query_end) struct query q = {0};
+
+	if (!query(db, "UPDATE models SET backend=?1 WHERE environment=?2 AND backend<>?1", doing,
+		   &q, e))
+		return false;
+	query_text(&q, env->backend);
+	query_text(&q, env->name);
+	return query_run(&q, e);
+}
+
 bool db_env_put(struct db *db, const struct db_env *env, struct err *e)
 {
-	return record_put(db, &environments, env, true, e);
+	CLEANUP(free) char *doing = mem_printf("saving environment '%s'", env->name);
+	bool ok;
+
+	DB_LOCK(db);
+	if (!db_exec(db, "BEGIN IMMEDIATE", doing, e))
+		return false;
+	ok = record_write(db, &environments, env, true, e) && tell_models(db, env, doing, e);
+	return db_end_transaction(db, ok, doing, e);
 }
 
 bool db_env_get(struct db *db, const char *name, struct db_env *ret, struct err *e)

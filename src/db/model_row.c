@@ -90,6 +90,23 @@ bool db_model_set_loaded(struct db *db, const char *id, bool loaded, struct err 
 	return query_run(&q, e);
 }
 
+/* A rebuild may have given it another one meanwhile. */
+static bool is_of_backend(struct db *db, const char *environment, const char *backend,
+			  const char *doing, struct err *e)
+{
+	CLEANUP(query_end) struct query q = {0};
+
+	if (!query(db, "SELECT 1 FROM environments WHERE name=? AND backend=?", doing, &q, e))
+		return false;
+	query_text(&q, environment);
+	query_text(&q, backend);
+	if (query_row(&q, e))
+		return true;
+	return q.failed ? false
+			: err_set(e, ERR_CONFLICT, "%s: there is none of that name for %s", doing,
+				  backend);
+}
+
 static bool flip(struct db *db, const char *id, const char *backend, const char *environment,
 		 const char *doing, struct err *e)
 {
@@ -115,7 +132,8 @@ bool db_model_associate(struct db *db, const char *id, const char *backend, cons
 	DB_LOCK(db);
 	if (!db_exec(db, "BEGIN IMMEDIATE", doing, e))
 		return false;
-	ok = flip(db, id, backend, environment, doing, e) &&
+	ok = is_of_backend(db, environment, backend, doing, e) &&
+	     flip(db, id, backend, environment, doing, e) &&
 	     event_insert(db, "switched", id, text, e);
 	return db_end_transaction(db, ok, doing, e);
 }

@@ -120,9 +120,16 @@ static void insert_sql(struct buf *sql, const struct table *t, bool replace)
 
 bool record_put(struct db *db, const struct table *t, const void *row, bool replace, struct err *e)
 {
+	DB_LOCK(db);
+
+	return record_write(db, t, row, replace, e);
+}
+
+bool record_write(struct db *db, const struct table *t, const void *row, bool replace,
+		  struct err *e)
+{
 	CLEANUP(buf_done) struct buf sql = {0};
 	CLEANUP(free) char *doing = mem_printf("saving %s '%s'", t->thing, key_of(t, row));
-	DB_LOCK(db);
 	CLEANUP(query_end) struct query q = {0};
 
 	insert_sql(&sql, t, replace);

@@ -28,6 +28,9 @@ void records_free(const struct table *t, void *rows, size_t count);
 /* A taken key: the row is replaced, or ERR_CONFLICT. */
 MUST_CHECK bool record_put(struct db *db, const struct table *t, const void *row, bool replace,
 			   struct err *e);
+/* The same, within the caller's transaction: lock held. */
+MUST_CHECK bool record_write(struct db *db, const struct table *t, const void *row, bool replace,
+			     struct err *e);
 MUST_CHECK bool record_get(struct db *db, const struct table *t, const char *key, void *ret,
 			   struct err *e);
 MUST_CHECK bool record_delete(struct db *db, const struct table *t, const char *key, struct err *e);

@@ -49,6 +49,9 @@ CLEANUP_DEFINE(recipe_free, struct recipe)
 /* backend NULL: the base. Checks compiler, cmake, ninja (ERR_TOOLKIT) and reads their versions. */
 MUST_CHECK bool engine_recipe(struct engine *en, const struct backend *b, const struct toolkit *tk,
 			      struct recipe **ret, struct err *e);
+/* The same piece under another digest, so that it is built whatever the store has. mark: a word
+ * that nobody used before. */
+void recipe_anew(struct recipe *r, const char *mark);
 /* Checks of what every build needs (cmake, ninja, C++ compiler, patch …), added to a toolkit's
  * items. */
 void engine_check_tools(struct engine *en, struct toolkit *tk);

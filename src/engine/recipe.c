@@ -134,12 +134,27 @@ static bool describe(const struct engine *en, const struct recipe *r, const stru
 	return true;
 }
 
+static void digest_inputs(struct recipe *r)
+{
+	CLEANUP(hash_free) struct hash *h = hash_new();
+
+	hash_add(h, r->inputs, strlen(r->inputs));
+	hash_hex(h, r->digest);
+}
+
+void recipe_anew(struct recipe *r, const char *mark)
+{
+	CLEANUP(free) char *before = r->inputs;
+
+	r->inputs = mem_printf("%sanew=%s\n", before, mark);
+	digest_inputs(r);
+}
+
 bool engine_recipe(struct engine *en, const struct backend *b, const struct toolkit *tk,
 		   struct recipe **ret, struct err *e)
 {
 	CLEANUP(recipe_free) struct recipe *r = mem_alloc(sizeof(*r));
 	CLEANUP(buf_done) struct buf inputs = {0};
-	CLEANUP(hash_free) struct hash *h = hash_new();
 
 	append(&r->cmake_args, &en->pin->cmake_args);
 	if (b != NULL && b->module != NULL)
@@ -148,9 +163,8 @@ bool engine_recipe(struct engine *en, const struct backend *b, const struct tool
 		fill_base(en, r);
 	if (!describe(en, r, tk, &inputs, e))
 		return false;
-	hash_add(h, inputs.data, inputs.len);
-	hash_hex(h, r->digest);
 	r->inputs = buf_steal(&inputs);
+	digest_inputs(r);
 	*ret = STEAL(r);
 	return true;
 }

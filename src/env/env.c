@@ -14,6 +14,7 @@
 
 struct busy {
 	struct busy *next;
+	struct strv digests; /* pieces for it that no row names yet */
 	char name[];
 };
 
@@ -76,9 +77,27 @@ void env_release(struct envs *es, const char *name)
 	b = *p;
 	assert(b); /* only who claimed it lets go */
 	*p = b->next;
+	strv_done(&b->digests);
 	free(b);
 	pthread_cond_broadcast(&es->freed);
 	pthread_mutex_unlock(&es->lock);
+}
+
+void env_hold(struct envs *es, const char *name, const char *digest)
+{
+	pthread_mutex_lock(&es->lock);
+	strv_add(&(*find_busy(es, name))->digests, digest);
+	pthread_mutex_unlock(&es->lock);
+}
+
+/* Lock held. */
+static bool is_held(const struct envs *es, const char *digest)
+{
+	for (const struct busy *b = es->busy; b; b = b->next)
+		for (size_t i = 0; i < b->digests.count; i++)
+			if (strcmp(b->digests.items[i], digest) == 0)
+				return true;
+	return false;
 }
 
 /* --- rows --------------------------------------------------------------- */
@@ -110,9 +129,8 @@ bool env_row(struct envs *es, const char *name, const char *backend, struct db_e
 	return true;
 }
 
-bool envs_ready(struct envs *es, const char *model_id, const struct backend *b, struct db_env *ret)
+bool envs_ready(struct envs *es, const char *name, const struct backend *b, struct db_env *ret)
 {
-	CLEANUP(free) char *name = env_name(model_id, b->name);
 	struct db_env row = {0};
 	bool ready;
 
@@ -142,43 +160,56 @@ bool envs_mark_ready(struct envs *es, const char *name, struct err *e)
 
 /* --- removal ------------------------------------------------------------ */
 
-/* Lets a piece go, unless another environment of ours needs it. */
-static bool drop_root(struct envs *es, const char *digest, const struct db_env *list, size_t count,
-		      struct err *e)
+struct needs {
+	const struct envs *es; /* lock held */
+	const struct db_env *list;
+	size_t count;
+	bool (*used)(void *arg, const char *digest);
+	void *arg;
+};
+
+/* What is not a build of ours (a wheel, say) has other keepers. */
+static bool is_needed(void *needs, const char *digest, const char *kind)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct db_env *r = &list[i];
+	const struct needs *n = needs;
+
+	for (size_t i = 0; i < n->count; i++) {
+		const struct db_env *r = &n->list[i];
 
 		if ((r->base_digest && strcmp(r->base_digest, digest) == 0) ||
 		    (r->module_digest && strcmp(r->module_digest, digest) == 0))
 			return true;
 	}
-	return store_root_remove(es->s.store, digest, e);
+	if (strcmp(kind, "base") != 0 && strcmp(kind, "module") != 0)
+		return true;
+	return is_held(n->es, digest) || (n->used && n->used(n->arg, digest));
 }
 
-static bool drop_roots(struct envs *es, const struct db_env *row, struct err *e)
+bool envs_drop_roots(struct envs *es, bool (*used)(void *arg, const char *digest), void *arg,
+		     struct err *e)
 {
+	struct needs n = {.es = es, .used = used, .arg = arg};
 	struct db_env *list = NULL;
-	size_t count = 0;
 	bool ok;
 
-	if (!db_env_list(es->s.db, &list, &count, e))
-		return false;
-	ok = (!row->base_digest || drop_root(es, row->base_digest, list, count, e)) &&
-	     (!row->module_digest || drop_root(es, row->module_digest, list, count, e));
-	db_envs_free(list, count);
+	pthread_mutex_lock(&es->lock);
+	ok = db_env_list(es->s.db, &list, &n.count, e);
+	n.list = list;
+	ok = ok && store_roots_keep(es->s.store, is_needed, &n, e);
+	pthread_mutex_unlock(&es->lock);
+	db_envs_free(list, n.count);
 	return ok;
 }
 
-/* The row goes after the folder and before the roots: a crash between leaves a row that opening
- * makes whole again, or a root that is one too many, never one too few. */
+/* The row goes after the folder: a crash between leaves a row that opening makes whole again. The
+ * roots go with the next gc. */
 static bool remove_it(struct envs *es, const char *name, struct err *e)
 {
 	CLEANUP(db_env_done) struct db_env row = {0};
 
 	return db_env_get(es->s.db, name, &row, e) && env_folder_remove(es, name, e) &&
 	       env_set_state(es->s.db, &row, ENV_REMOVED, NULL, e) &&
-	       db_env_delete(es->s.db, name, e) && drop_roots(es, &row, e);
+	       db_env_delete(es->s.db, name, e);
 }
 
 bool envs_remove(struct envs *es, const char *name, const char *used_by, struct err *e)

@@ -3,12 +3,14 @@
 
 /*
  * Environments: what a model runs in. A name (llm_<slug>_<backend>) that points to pieces in the
- * store, verified by a real generation. Any thread.
+ * store, verified by a real generation. Which backend they are of says the row, not the name: a
+ * rebuild may have put another in. Any thread.
  *
  *   planned ─► building ─► built ─► ready      built: the pieces are there, but not yet verified
  * (no ▲  │         │       │         memory free for the check): a model's first token │  └─►
- * failed ◄──────┘         does it └──────┘ built and ready too, for a rebuild; ready fails when its
- * pieces are gone all but building may go to removed
+ * failed ◄──────┘         does it └──────┘ ready fails when its pieces are gone; a rebuild goes
+ * from ready or built to ready in one step, from failed as at first; all but building may go to
+ * removed
  */
 
 #include <stdbool.h>
@@ -27,7 +29,7 @@
 	X(ENV_PLANNED,  "planned",  TO(BUILDING) | TO(REMOVED))                   \
 	X(ENV_BUILDING, "building", TO(BUILT) | TO(FAILED))                       \
 	X(ENV_BUILT,    "built",    TO(READY) | TO(FAILED) | TO(BUILDING) | TO(REMOVED)) \
-	X(ENV_READY,    "ready",    TO(BUILDING) | TO(FAILED) | TO(REMOVED))      \
+	X(ENV_READY,    "ready",    TO(READY) | TO(BUILDING) | TO(FAILED) | TO(REMOVED)) \
 	X(ENV_FAILED,   "failed",   TO(BUILDING) | TO(REMOVED))                   \
 	X(ENV_REMOVED,  "removed",  0)
 /* clang-format on */
@@ -56,16 +58,27 @@ void envs_free(struct envs *es);
  * ERR_TOOLKIT names all that is missing. */
 MUST_CHECK bool envs_toolkit(struct envs *es, const struct backend *b, struct toolkit *ret,
 			     struct err *e);
-/* Is the environment of this model id and backend ready: pieces there and verified? Fills ret (may
- * be NULL) when a row exists. */
-bool envs_ready(struct envs *es, const char *model_id, const struct backend *b, struct db_env *ret);
+/* Is the environment ready, with this backend in it: pieces there and verified? Fills ret (may be
+ * NULL) when a row exists. */
+bool envs_ready(struct envs *es, const char *name, const struct backend *b, struct db_env *ret);
 /* Builds what is missing, verifies, records. Blocks; for task steps (t NULL: no progress, no
  * cancel). Two callers for one digest share one build; the build is cancelled when the last of them
  * is. Ends ready, or built (no memory free for the check), or failed with the reason and this
- * error. What is ready stays as it is. Pieces that were verified with another environment are not
- * verified again. */
-MUST_CHECK bool envs_create(struct envs *es, const char *model_id, const struct backend *b,
+ * error. What is ready stays as it is; one that holds another backend gets this one as in a
+ * rebuild. Pieces that were verified with another environment are not verified again. */
+MUST_CHECK bool envs_create(struct envs *es, const char *name, const struct backend *b,
 			    struct task *t, struct err *e);
+/* Puts that backend into an environment there is (ERR_NOT_FOUND), for all its models. What works
+ * stays in use until the new is verified, and after a failure. anew: a word nobody used before, to
+ * build also what the store has; NULL: no. */
+MUST_CHECK bool envs_rebuild(struct envs *es, const char *name, const struct backend *b,
+			     const char *anew, struct task *t, struct err *e);
+/* Undoes a rebuild: the row as it was. Its pieces are still there (envs_drop_roots). */
+MUST_CHECK bool envs_put_back(struct envs *es, const struct db_env *before, struct err *e);
+/* Lets go of builds that no environment names any more and `used` (a worker's, may be NULL) does
+ * not claim: gc may have them. */
+MUST_CHECK bool envs_drop_roots(struct envs *es, bool (*used)(void *arg, const char *digest),
+				void *arg, struct err *e);
 /* Removes row, folder and roots; ERR_NOT_FOUND, ERR_CONFLICT when `used_by` (a model id that uses
  * it, may be NULL) is given or while building. */
 MUST_CHECK bool envs_remove(struct envs *es, const char *name, const char *used_by, struct err *e);

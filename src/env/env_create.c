@@ -19,6 +19,8 @@ struct making {
 	struct envs *es;
 	const struct backend *backend;
 	struct task *task; /* may be NULL: no progress, no cancel */
+	bool again;        /* a rebuild: also what is ready */
+	const char *anew;  /* also pieces that the store has; NULL: those are taken */
 	struct db_env row;
 	double from, share; /* of the bar: what the running part has */
 };
@@ -58,8 +60,12 @@ static bool make_piece(struct making *m, const struct backend *b, const struct t
 	struct build_watch watch = {
 		.on_step = on_step, .on_line = on_line, .cancelled = is_cancelled, .arg = m};
 
-	if (!engine_recipe(m->es->s.engine, b, tk, &r, e) ||
-	    !engine_build(m->es->s.engine, m->es->s.store, r, &watch, e) ||
+	if (!engine_recipe(m->es->s.engine, b, tk, &r, e))
+		return false;
+	if (m->anew)
+		recipe_anew(r, m->anew);
+	env_hold(m->es, m->row.name, r->digest);
+	if (!engine_build(m->es->s.engine, m->es->s.store, r, &watch, e) ||
 	    !store_root_add(m->es->s.store, r->digest, e))
 		return false;
 	free(*ret_digest);
@@ -152,16 +158,25 @@ static bool check(struct making *m, struct verify_result *ret, struct err *e)
 	return ok;
 }
 
+/* Does it compute right? What it ran on goes into the row. */
+static bool ask(struct making *m, struct verify_result *ret, struct err *e)
+{
+	if (!check(m, ret, e))
+		return err_wrap(e, "verifying environment '%s'", m->row.name);
+	free(m->row.device);
+	free(m->row.device_name);
+	m->row.device = mem_dup(ret->device);
+	m->row.device_name = mem_dup(ret->device_title);
+	m->row.verified = ret->deferred ? 0 : clock_wall_ms();
+	return true;
+}
+
 static bool prove(struct making *m, struct err *e)
 {
 	struct verify_result result = {0};
 
-	if (!check(m, &result, e))
-		return err_wrap(e, "verifying environment '%s'", m->row.name);
-	free(m->row.device);
-	free(m->row.device_name);
-	m->row.device = mem_dup(result.device);
-	m->row.device_name = mem_dup(result.device_title);
+	if (!ask(m, &result, e))
+		return false;
 	if (result.deferred) {
 		log_info("verification deferred environment=%s reason=\"%s\"", m->row.name,
 			 result.reason);
@@ -169,7 +184,6 @@ static bool prove(struct making *m, struct err *e)
 		m->row.reason = mem_dup(result.reason);
 		return db_env_put(m->es->s.db, &m->row, e);
 	}
-	m->row.verified = clock_wall_ms();
 	return env_set_state(m->es->s.db, &m->row, ENV_READY, NULL, e);
 }
 
@@ -203,14 +217,48 @@ static void rename_backend(struct db_env *row, const char *backend)
 	free(STEAL(row->module_digest));
 }
 
+static bool prove_now(struct making *m, struct err *e)
+{
+	struct verify_result result = {0};
+
+	if (proved_before(m))
+		return true;
+	if (!ask(m, &result, e))
+		return false;
+	if (!result.deferred)
+		return true;
+	(void)err_set(e, ERR_NO_SPACE, "environment '%s' cannot be verified now: %s", m->row.name,
+		      result.reason);
+	return err_hint(e, "unload a model, and try again");
+}
+
+/* What the row points to serves until the new is proved, and stays when that fails: the row is
+ * changed in one step at the end. */
+static bool make_beside(struct making *m, struct err *e)
+{
+	struct err left = {0};
+
+	rename_backend(&m->row, m->backend->name);
+	if (!make_pieces(m, e) || !prove_now(m, e) ||
+	    !env_set_state(m->es->s.db, &m->row, ENV_READY, NULL, e))
+		return err_wrap(e, "environment '%s' stays as it was", m->row.name);
+	if (!env_folder_make(m->es, &m->row, &left))
+		log_warn("environment=%s has an old folder reason=\"%s\", continuing", m->row.name,
+			 left.msg);
+	return true;
+}
+
 static bool make(struct making *m, struct err *e)
 {
 	bool same_backend = strcmp(m->row.backend, m->backend->name) == 0;
-	bool whole = same_backend && env_pieces_there(m->es, &m->row);
 	enum env_state state = ENV_FAILED;
+	bool serves;
 
 	(void)env_state_find(m->row.state, &state);
-	if (whole && state == ENV_READY)
+	serves = env_pieces_there(m->es, &m->row) && (state == ENV_READY || state == ENV_BUILT);
+	if (serves && (!same_backend || m->again))
+		return make_beside(m, e);
+	if (serves && state == ENV_READY)
 		return true; /* whoever worked on it before us has finished it */
 	/* Left by a caller that could not even write down how it ended. */
 	if (state == ENV_BUILDING &&
@@ -219,7 +267,7 @@ static bool make(struct making *m, struct err *e)
 	if (!same_backend)
 		rename_backend(&m->row, m->backend->name);
 	/* What is built needs no compiler any more: only the check is missing. */
-	if (!(whole && state == ENV_BUILT) && !build(m, e))
+	if (!serves && !build(m, e))
 		return false;
 	if (proved_before(m)) {
 		if (m->task)
@@ -233,10 +281,9 @@ static bool make(struct making *m, struct err *e)
 	return e->kind == ERR_CANCELLED ? false : fail(m, e);
 }
 
-bool envs_create(struct envs *es, const char *model_id, const struct backend *b, struct task *t,
+bool envs_create(struct envs *es, const char *name, const struct backend *b, struct task *t,
 		 struct err *e)
 {
-	CLEANUP(free) char *name = env_name(model_id, b->name);
 	struct making m = {.es = es, .backend = b, .task = t};
 	bool ok;
 
@@ -245,5 +292,30 @@ bool envs_create(struct envs *es, const char *model_id, const struct backend *b,
 	ok = env_row(es, name, b->name, &m.row, e) && make(&m, e);
 	env_release(es, name);
 	db_env_done(&m.row);
+	return ok;
+}
+
+bool envs_rebuild(struct envs *es, const char *name, const struct backend *b, const char *anew,
+		  struct task *t, struct err *e)
+{
+	struct making m = {.es = es, .backend = b, .task = t, .again = true, .anew = anew};
+	bool ok;
+
+	if (!env_claim(es, name, is_cancelled, &m, e))
+		return false;
+	ok = db_env_get(es->s.db, name, &m.row, e) && make(&m, e);
+	env_release(es, name);
+	db_env_done(&m.row);
+	return ok;
+}
+
+bool envs_put_back(struct envs *es, const struct db_env *before, struct err *e)
+{
+	bool ok;
+
+	if (!env_claim(es, before->name, NULL, NULL, e))
+		return false;
+	ok = db_env_put(es->s.db, before, e) && env_folder_make(es, before, e);
+	env_release(es, before->name);
 	return ok;
 }

@@ -33,6 +33,8 @@ MUST_CHECK bool env_claim(struct envs *es, const char *name, bool (*cancelled)(v
 /* Without waiting; false when someone else works on it. */
 bool env_try_claim(struct envs *es, const char *name);
 void env_release(struct envs *es, const char *name);
+/* A piece for an environment that we work on: it stays, though no row names it yet. */
+void env_hold(struct envs *es, const char *name, const char *digest);
 
 /* Are all pieces that the row names in the store? Never looks at their contents. */
 bool env_pieces_there(struct envs *es, const struct db_env *row);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/hash.h"
 #include "store/store_priv.h"
 
 enum { LOCK_POLL_MS = 10 };
@@ -50,6 +51,35 @@ bool store_root_remove(struct store *s, const char *digest, struct err *e)
 	if (unlink(path) < 0 && errno != ENOENT)
 		return err_sys(e, errno, "remove '%s'", path);
 	return true;
+}
+
+struct keepers {
+	struct store *store;
+	bool (*keep)(void *arg, const char *digest, const char *kind);
+	void *arg;
+};
+
+static bool look_at_root(void *arg, const char *digest, struct err *e)
+{
+	const struct keepers *k = arg;
+	CLEANUP(free) char *path = NULL;
+	CLEANUP(manifest_free) struct manifest *m = NULL;
+
+	if (!hash_is_hex(digest))
+		return true;
+	path = store_path(k->store, digest);
+	(void)!manifest_read(path, &m, NULL);
+	return k->keep(k->arg, digest, m ? m->kind : "") || store_root_remove(k->store, digest, e);
+}
+
+bool store_roots_keep(struct store *s,
+		      bool (*keep)(void *arg, const char *digest, const char *kind), void *arg,
+		      struct err *e)
+{
+	CLEANUP(free) char *folder = mem_printf("%s/roots/%s", s->dir, s->owner);
+	struct keepers k = {.store = s, .keep = keep, .arg = arg};
+
+	return fs_each(folder, look_at_root, &k, e);
 }
 
 struct search {

@@ -11,11 +11,42 @@
 
 #define CUT_MS 5000 /* how long cut requests may take to end */
 
-char *change_key(const struct db_model *m, const char *environment)
+char *switch_environment(const struct db_model *m, const struct backend *b)
+{
+	if (m->environment && m->backend && strcmp(m->backend, b->name) == 0)
+		return mem_dup(m->environment);
+	return env_name(m->id, b->name);
+}
+
+/* What is in the environment now: a rebuild changes it. */
+static char *content(struct switcher *sw, const char *environment)
+{
+	struct db_env row = {0};
+	char *text;
+
+	if (!db_env_get(sw->s.db, environment, &row, NULL))
+		return mem_dup(environment);
+	text = mem_printf("%s %s %s", environment, row.base_digest ? row.base_digest : "",
+			  row.module_digest ? row.module_digest : "");
+	db_env_done(&row);
+	return text;
+}
+
+char *change_key(struct switcher *sw, const struct db_model *m, const char *environment)
 {
 	CLEANUP(free) char *options = option_worker_part(m->options);
+	CLEANUP(free) char *inside = content(sw, environment);
 
-	return mem_printf("%s\n%s\n%s", environment, m->path, options);
+	return mem_printf("%s\n%s\n%s", inside, m->path, options);
+}
+
+bool change_runs_in(struct switcher *sw, const struct entry *en, const char *environment)
+{
+	CLEANUP(free) char *inside = content(sw, environment);
+	size_t len = strlen(inside);
+
+	return en->worker && en->loaded_as && strncmp(en->loaded_as, inside, len) == 0 &&
+	       en->loaded_as[len] == '\n';
 }
 
 const char *change_key_options(const char *key)
@@ -161,7 +192,7 @@ bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m
 		entry_set_state(sw, en, MODEL_UNLOADED, NULL);
 		return false; /* the task's end knows what becomes of those who wait */
 	}
-	change_set_worker(sw, en, w, change_key(m, m->environment));
+	change_set_worker(sw, en, w, change_key(sw, m, m->environment));
 	change_go_on(sw, en);
 	return true;
 }

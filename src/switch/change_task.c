@@ -12,14 +12,20 @@ static bool prepare(struct task *t, void *arg, struct err *e)
 {
 	struct change *c = arg;
 
-	if (envs_ready(c->sw->s.envs, c->entry->id, c->backend, NULL))
-		return true;
-	return envs_create(c->sw->s.envs, c->entry->id, c->backend, t, e);
+	CLEANUP(free) char *environment = NULL;
+	struct db_model m = {0};
+
+	if (!db_model_get(c->sw->s.db, c->entry->id, &m, e))
+		return false;
+	environment = switch_environment(&m, c->backend);
+	db_model_done(&m);
+	return envs_ready(c->sw->s.envs, environment, c->backend, NULL) ||
+	       envs_create(c->sw->s.envs, environment, c->backend, t, e);
 }
 
 static bool apply_load(struct change *c, const struct db_model *m, struct task *t, struct err *e)
 {
-	CLEANUP(free) char *key = change_key(m, m->environment);
+	CLEANUP(free) char *key = change_key(c->sw, m, m->environment);
 	struct entry *en = c->entry;
 
 	if (!en->worker)
@@ -49,11 +55,11 @@ static bool load_first(struct change *c, const struct db_model *m, const char *e
 
 static bool apply_switch(struct change *c, struct db_model *m, struct task *t, struct err *e)
 {
-	CLEANUP(free) char *environment = env_name(m->id, c->backend->name);
+	CLEANUP(free) char *environment = switch_environment(m, c->backend);
 	struct entry *en = c->entry;
 	bool same = m->environment && strcmp(m->environment, environment) == 0;
 
-	if (same && en->worker && strcmp(worker_environment(en->worker), environment) == 0)
+	if (same && change_runs_in(c->sw, en, environment))
 		return true;
 	if (en->worker && c->reload != RELOAD_NO)
 		return change_replace(c->sw, en, m, c->backend->name, environment, c->force, t, e);

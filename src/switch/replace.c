@@ -207,7 +207,7 @@ static void start_old(struct replacement *r, struct err *e)
 	task_title(r->task, "Going back to %s", r->m->backend);
 	if (change_start(r->sw, &before, r->m->environment, NULL, &w, &second) &&
 	    change_restore(r->sw, &before, r->m->environment, NULL, &r->context, &w, &second)) {
-		change_set_worker(r->sw, r->en, w, mem_dup(r->loaded_as));
+		change_set_worker(r->sw, r->en, w, change_key(r->sw, &before, r->m->environment));
 		(void)err_wrap(e, "model '%s' answers from %s again", r->m->id, r->m->backend);
 		return;
 	}
@@ -236,7 +236,8 @@ static bool open_new(struct replacement *r, struct err *e)
 		return say_new_died(r, e);
 	if (r->en->worker) /* beside */
 		worker_unref(change_take_worker(r->sw, r->en));
-	change_set_worker(r->sw, r->en, worker_ref(r->fresh), change_key(r->m, r->environment));
+	change_set_worker(r->sw, r->en, worker_ref(r->fresh),
+			  change_key(r->sw, r->m, r->environment));
 	change_go_on(r->sw, r->en);
 	return true;
 }

@@ -152,7 +152,8 @@ static bool try_instant(struct change *c, const struct db_model *m, const char *
 	bool ok, free_slot;
 
 	pthread_mutex_lock(&c->sw->lock);
-	free_slot = !en->busy && !entry_task(en)[0] && (same || !en->worker);
+	free_slot = !en->busy && !entry_task(en)[0] &&
+		    (!en->worker || (same && change_runs_in(c->sw, en, environment)));
 	if (c->reload == RELOAD_YES && !en->worker)
 		free_slot = false;
 	if (free_slot)
@@ -171,12 +172,12 @@ static bool try_instant(struct change *c, const struct db_model *m, const char *
 static bool request_switch(struct change *c, const struct db_model *m, struct switch_answer *ret,
 			   struct err *e)
 {
-	CLEANUP(free) char *environment = env_name(m->id, c->backend->name);
+	CLEANUP(free) char *environment = switch_environment(m, c->backend);
 	struct task_spec spec = {0};
 	struct place at;
 	bool ok, done = false;
 
-	ret->instant = envs_ready(c->sw->s.envs, m->id, c->backend, NULL);
+	ret->instant = envs_ready(c->sw->s.envs, environment, c->backend, NULL);
 	snprintf(ret->message, sizeof(ret->message),
 		 ret->instant ? "Switching to existing %s environment (instant switch)..."
 			      : "Creating %s environment (first time setup)...",
@@ -200,15 +201,18 @@ static bool request_switch(struct change *c, const struct db_model *m, struct sw
 	return true;
 }
 
-/* The cheap check before a 202: is what the build needs installed? */
-static bool check_toolkit(struct switcher *sw, const char *id, const struct backend *b,
-			  struct err *e)
+/* The cheap checks before a 202: is what the build needs installed? And does it take the place of
+ * another backend that other models use? */
+static bool check_build(struct switcher *sw, const struct db_model *m, const struct backend *b,
+			bool force, struct err *e)
 {
+	CLEANUP(free) char *environment = switch_environment(m, b);
 	struct toolkit tk = {0};
 
-	if (envs_ready(sw->s.envs, id, b, NULL))
+	if (envs_ready(sw->s.envs, environment, b, NULL))
 		return true;
-	return envs_toolkit(sw->s.envs, b, &tk, e);
+	return envs_toolkit(sw->s.envs, b, &tk, e) &&
+	       (force || rebuild_disturbs_nobody(sw, environment, b, m->id, e));
 }
 
 bool switch_backend(struct switcher *sw, const char *id, const char *backend, enum reload reload,
@@ -219,7 +223,7 @@ bool switch_backend(struct switcher *sw, const char *id, const char *backend, en
 	bool ok;
 
 	ok = find(sw, id, &m, &c.entry, e) && backend_require(backend, &c.backend, e) &&
-	     check_toolkit(sw, id, c.backend, e) && request_switch(&c, &m, ret, e);
+	     check_build(sw, &m, c.backend, force, e) && request_switch(&c, &m, ret, e);
 	db_model_done(&m);
 	return ok;
 }
@@ -233,10 +237,10 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 	bool ok;
 
 	ok = find(sw, id, &m, &c.entry, e) && backend_require(backend, &c.backend, e) &&
-	     check_toolkit(sw, id, c.backend, e);
+	     check_build(sw, &m, c.backend, false, e);
 	if (ok) {
-		ret->environment = env_name(id, c.backend->name);
-		ret->instant = envs_ready(sw->s.envs, id, c.backend, NULL);
+		ret->environment = switch_environment(&m, c.backend);
+		ret->instant = envs_ready(sw->s.envs, ret->environment, c.backend, NULL);
 		snprintf(ret->message, sizeof(ret->message),
 			 ret->instant ? "The %s environment is ready"
 				      : "Creating %s environment (first time setup)...",
@@ -282,8 +286,9 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 		hold_for_load(en);
 		return true;
 	}
-	change_plan(&spec, envs_ready(sw->s.envs, m->id, c.backend, NULL) ? CHANGE_LOAD
-									  : CHANGE_LOAD_FIRST);
+	change_plan(&spec, envs_ready(sw->s.envs, m->environment, c.backend, NULL)
+				   ? CHANGE_LOAD
+				   : CHANGE_LOAD_FIRST);
 	snprintf(message, sizeof(message), "Loading %s on %s", m->id, m->backend);
 	describe(&spec, "load", m, m->environment, m->backend, message);
 	if (!submit(place_now(en), &c, &spec, ret_task, e))
@@ -301,7 +306,7 @@ bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_
 
 	ok = find(sw, id, &m, &en, e);
 	if (ok && m.environment) {
-		CLEANUP(free) char *key = change_key(&m, m.environment);
+		CLEANUP(free) char *key = change_key(sw, &m, m.environment);
 		bool same;
 
 		pthread_mutex_lock(&sw->lock);

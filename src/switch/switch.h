@@ -76,6 +76,19 @@ MUST_CHECK bool switch_backend(struct switcher *sw, const char *id, const char *
 /* create-environment: as the build half of a switch. */
 MUST_CHECK bool switch_create_environment(struct switcher *sw, const char *id, const char *backend,
 					  struct switch_answer *ret, struct err *e);
+/* The legacy rebuild: the named environment gets this backend, also another than its name says, for
+ * all models that use it. The old content serves until the new is verified; a failure, of a worker
+ * on it too, leaves it. reload: AUTO replaces the workers that run there, YES also loads the
+ * others, NO leaves them on the old content until their next load. force: builds what the store has
+ * too, whoever uses it. The same rebuild under way: its task. */
+MUST_CHECK bool switch_rebuild(struct switcher *sw, const char *name, const char *backend,
+			       enum reload reload, bool force, struct switch_answer *ret,
+			       struct err *e);
+/* The environment in which a model runs on a backend: its own if it has that one, else the one
+ * named so. Caller frees. */
+char *switch_environment(const struct db_model *m, const struct backend *b);
+/* Does a worker run on this piece of the store? Takes a struct switcher *. */
+bool switcher_uses_piece(void *switcher, const char *digest);
 /* load: merges no options itself (the API did); worker with the same options: a finished task.
  * Model without association: ERR_CONFLICT with a hint. The task under way for the same load is
  * returned again. */

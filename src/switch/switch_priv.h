@@ -17,8 +17,8 @@ struct entry {
 	enum model_state state;
 	char reason[512];
 	struct worker *worker; /* NULL: none */
-	char *loaded_as; /* environment and options of the worker: the same again is nothing to do
-			  */
+	char *loaded_as; /* environment, its pieces, and options of the worker: the same again is
+			    nothing to do */
 	bool busy;       /* someone changes it: the model's slot */
 	char task[TASK_ID_SIZE]; /* the task that will change or changes it, "" */
 	char *task_backend;      /* what that task switches to; NULL: a load */
@@ -37,9 +37,10 @@ struct switcher {
 	pthread_mutex_t lock;
 	pthread_cond_t freed; /* a slot was given back */
 	struct entry *entries;
-	pthread_cond_t news;   /* a model's state has changed, or leaving */
-	bool leaving;          /* guarded by lock: what is loaded now stays known as such */
-	struct upkeep *upkeep; /* of who starts and stops; NULL: none */
+	struct rebuild *rebuilds; /* guarded by lock */
+	pthread_cond_t news;      /* a model's state has changed, or leaving */
+	bool leaving;             /* guarded by lock: what is loaded now stays known as such */
+	struct upkeep *upkeep;    /* of who starts and stops; NULL: none */
 };
 
 /* Lock held. NULL: unknown. */
@@ -75,7 +76,14 @@ MUST_CHECK bool change_replace(struct switcher *sw, struct entry *en, const stru
 MUST_CHECK bool change_unload(struct switcher *sw, struct entry *en, bool force,
 			      bool (*cancelled)(void *), void *arg, struct err *e);
 /* What a load of this model now would be: compare with entry->loaded_as. Caller frees. */
-char *change_key(const struct db_model *m, const char *environment);
+char *change_key(struct switcher *sw, const struct db_model *m, const char *environment);
+/* Does its worker run on what that environment holds now? Only the slot's holder, or lock held. */
+bool change_runs_in(struct switcher *sw, const struct entry *en, const char *environment);
+
+/* rebuild.c. False: another backend would take the place of one that other models than `except`
+ * use; names them. */
+MUST_CHECK bool rebuild_disturbs_nobody(struct switcher *sw, const char *environment,
+					const struct backend *b, const char *except, struct err *e);
 
 /* --- of which changes are made; the slot is held ------------------------- */
 

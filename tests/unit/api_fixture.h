@@ -126,6 +126,24 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 	return switch_backend(sw, id, backend, RELOAD_NO, false, ret, e);
 }
 
+bool switch_rebuild(struct switcher *sw, const char *name, const char *backend, enum reload reload,
+		    bool force, struct switch_answer *ret, struct err *e)
+{
+	if (strcmp(name, "llm_tiny_cpu") != 0)
+		return err_set(e, ERR_NOT_FOUND, "there is no environment '%s'", name);
+	return switch_backend(sw, "tiny", backend, reload, force, ret, e);
+}
+
+char *switch_environment(const struct db_model *m, const struct backend *b)
+{
+	return env_name(m->id, b->name);
+}
+
+bool switcher_uses_piece(void *switcher, const char *digest)
+{
+	return false;
+}
+
 const char *model_state_name(enum model_state s)
 {
 	return s == MODEL_LOADED ? "loaded" : "unloaded";
@@ -205,7 +223,13 @@ const char *engine_release(const struct engine *en)
 	return "b1234";
 }
 
-bool envs_ready(struct envs *es, const char *model_id, const struct backend *b, struct db_env *ret)
+bool envs_drop_roots(struct envs *es, bool (*used)(void *arg, const char *digest), void *arg,
+		     struct err *e)
+{
+	return true;
+}
+
+bool envs_ready(struct envs *es, const char *name, const struct backend *b, struct db_env *ret)
 {
 	return strcmp(b->name, "cpu") == 0;
 }

@@ -194,6 +194,7 @@ static void an_environment_in_use_stays(void **state)
 {
 	struct fix *f = *state;
 	struct db_env env = {0}, *list = NULL;
+	struct db_model m = {0};
 	size_t count = 0;
 	struct err e = {0};
 
@@ -206,6 +207,18 @@ static void an_environment_in_use_stays(void **state)
 	assert_string_equal(e.msg, "environment 'one' is in use by model 'a'");
 	put_env(f, "one"); /* replaced in place, with its model */
 	MUST(db_env_get(f->db, "one", &env, &f->must));
+	free(env.backend);
+	env.backend = mem_dup("cpu");
+	MUST(db_env_put(f->db, &env, &f->must)); /* the model runs on another backend now */
+	MUST(db_model_get(f->db, "a", &m, &f->must));
+	assert_string_equal(m.backend, "cpu");
+	db_model_done(&m);
+	err_clear(&e);
+	assert_false(db_model_associate(f->db, "a", "vulkan", "one", &e));
+	assert_int_equal(e.kind, ERR_CONFLICT);
+	free(env.backend);
+	env.backend = mem_dup("vulkan");
+	MUST(db_env_put(f->db, &env, &f->must));
 	assert_string_equal(env.backend, "vulkan");
 	assert_true(env.created == 7 && env.verified == 0);
 	db_env_done(&env);

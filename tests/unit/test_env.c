@@ -125,7 +125,9 @@ static void expect_state(struct fixture *f, const char *name, const char *state,
 
 static bool is_ready(struct fixture *f, const char *model, const char *backend)
 {
-	return envs_ready(f->envs, model, backend_find(backend), NULL);
+	CLEANUP(free) char *name = env_name(model, backend);
+
+	return envs_ready(f->envs, name, backend_find(backend), NULL);
 }
 
 /* --- states ------------------------------------------------------------- */
@@ -189,6 +191,7 @@ static void the_backend_of_the_row_is_the_truth(void **state)
 
 	put_row(f, "llm_tiny_cuda", "vulkan", "ready"); /* after a rebuild */
 	assert_false(is_ready(f, "tiny", "cuda"));
+	assert_true(envs_ready(f->envs, "llm_tiny_cuda", backend_find("vulkan"), NULL));
 	assert_false(is_ready(f, "tiny", "vulkan")); /* that one would be llm_tiny_vulkan */
 }
 
@@ -199,7 +202,7 @@ static void two_quantisations_share_one(void **state)
 
 	put_row(f, NAME, "cpu", "ready");
 	assert_true(is_ready(f, "tiny.Q8_0", "cpu"));
-	assert_true(envs_ready(f->envs, "tiny-Q4_K_M", backend_find("cpu"), &row));
+	assert_true(envs_ready(f->envs, NAME, backend_find("cpu"), &row));
 	assert_string_equal(row.name, NAME);
 	db_env_done(&row);
 }
@@ -351,7 +354,12 @@ static bool rooted(struct fixture *f, const char *digest)
 	return there;
 }
 
-static void removal_takes_folder_row_and_roots_that_nobody_else_needs(void **state)
+static bool same_text(void *arg, const char *digest)
+{
+	return strcmp(arg, digest) == 0;
+}
+
+static void removal_takes_folder_and_row_and_gc_the_roots_that_nobody_needs(void **state)
 {
 	struct fixture *f = *state;
 	struct db_env row = {0};
@@ -364,6 +372,10 @@ static void removal_takes_folder_row_and_roots_that_nobody_else_needs(void **sta
 	must(envs_remove(f->envs, "llm_tiny_vulkan", NULL, &e), &e);
 	assert_false(db_env_get(f->db, "llm_tiny_vulkan", &row, &e));
 	assert_int_equal(access(test_path(f->dir, "envs/llm_tiny_vulkan"), F_OK), -1);
+	err_clear(&e);
+	must(envs_drop_roots(f->envs, same_text, f->module, &e), &e);
+	assert_true(rooted(f, f->module)); /* a worker runs on it */
+	must(envs_drop_roots(f->envs, NULL, NULL, &e), &e);
 	assert_true(rooted(f, f->base)); /* the cpu's needs it */
 	assert_false(rooted(f, f->module));
 }
@@ -440,7 +452,7 @@ int main(void)
 		T(a_worker_gets_pieces_caches_and_its_own_variables),
 		T(the_cpu_runs_on_no_device_and_has_no_module),
 		T(what_failed_does_not_run),
-		T(removal_takes_folder_row_and_roots_that_nobody_else_needs),
+		T(removal_takes_folder_and_row_and_gc_the_roots_that_nobody_needs),
 		T(what_is_in_use_stays),
 		T(the_second_waits_for_the_first),
 	};

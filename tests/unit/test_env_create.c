@@ -47,6 +47,11 @@ bool engine_recipe(struct engine *en, const struct backend *b, const struct tool
 	return true;
 }
 
+void recipe_anew(struct recipe *r, const char *mark)
+{
+	memset(r->digest, mark[0], 64);
+}
+
 static bool publish(struct engine *en, struct store *store, const struct recipe *r, struct err *e)
 {
 	struct store_stage *stage = NULL;
@@ -128,7 +133,9 @@ static int teardown(void **state)
 
 static bool create(struct fixture *f, const char *model, struct err *e)
 {
-	return envs_create(f->envs, model, backend_find("cpu"), NULL, e);
+	CLEANUP(free) char *name = env_name(model, "cpu");
+
+	return envs_create(f->envs, name, backend_find("cpu"), NULL, e);
 }
 
 static struct db_env row_of(struct fixture *f, const char *name)
@@ -179,7 +186,7 @@ static void a_failed_verification_leaves_the_build_and_says_why(void **state)
 	assert_int_equal(access(test_path(f->dir, "envs/" NAME "/bin/llama-server"), X_OK), 0);
 	assert_int_equal(access(test_path(f->dir, "envs/.check-" NAME), F_OK), -1);
 	db_env_done(&row);
-	assert_false(envs_ready(f->envs, "tiny", backend_find("cpu"), NULL));
+	assert_false(envs_ready(f->envs, NAME, backend_find("cpu"), NULL));
 
 	/* The next try finds the build where it is. */
 	err_clear(&e);
@@ -220,7 +227,7 @@ static void a_second_model_costs_a_row(void **state)
 	assert_int_equal(row.verified, 77);
 	assert_true(row.size_bytes > 0);
 	db_env_done(&row);
-	assert_true(envs_ready(f->envs, "tiny", backend_find("cpu"), NULL));
+	assert_true(envs_ready(f->envs, NAME, backend_find("cpu"), NULL));
 }
 
 static void what_is_ready_is_left_alone(void **state)
@@ -248,9 +255,9 @@ static void a_build_without_its_piece_is_made_again(void **state)
 	memset(digest, 'b', 64);
 	piece = store_path(f->store, digest);
 	test_dir_free(piece); /* frees the string too */
-	assert_false(envs_ready(f->envs, "tiny", backend_find("cpu"), NULL));
+	assert_false(envs_ready(f->envs, NAME, backend_find("cpu"), NULL));
 	must(create(f, "tiny", &e), &e);
-	assert_true(envs_ready(f->envs, "tiny", backend_find("cpu"), NULL));
+	assert_true(envs_ready(f->envs, NAME, backend_find("cpu"), NULL));
 	assert_int_equal(f->engine.builds, 2);
 }
 
@@ -271,6 +278,44 @@ static void what_is_built_is_only_verified(void **state)
 	f->engine.kind = ERR_BUILD;
 	assert_false(create(f, "tiny", &e));
 	assert_int_equal(e.kind, ERR_VERIFY);
+}
+
+/* The digest of llama-server in the row is made of this letter. */
+static void expect_base(struct fixture *f, char letter)
+{
+	struct db_env row = row_of(f, NAME);
+
+	assert_string_equal(row.state, "ready");
+	assert_string_equal(row.backend, "cpu");
+	assert_int_equal(row.base_digest[0], letter);
+	db_env_done(&row);
+}
+
+static void a_rebuild_that_fails_leaves_what_was_there(void **state)
+{
+	struct fixture *f = *state;
+	const struct backend *cpu = backend_find("cpu");
+	struct err e = {0};
+
+	assert_false(envs_rebuild(f->envs, NAME, cpu, NULL, NULL, &e));
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	err_clear(&e);
+	put_ready(f);
+	must(create(f, "tiny", &e), &e);
+	must(envs_rebuild(f->envs, NAME, cpu, NULL, NULL, &e), &e);
+	expect_base(f, 'b'); /* verified with the other's, and the same */
+	assert_int_equal(f->engine.builds, 1);
+	f->engine.fails = "a.c:1: error";
+	f->engine.kind = ERR_BUILD;
+	assert_false(envs_rebuild(f->envs, NAME, cpu, NULL, NULL, &e));
+	assert_non_null(strstr(e.msg, "'" NAME "' stays as it was"));
+	expect_base(f, 'b');
+	err_clear(&e);
+	f->engine.fails = NULL;
+	assert_false(envs_rebuild(f->envs, NAME, cpu, "a", NULL, &e)); /* nobody proved that one */
+	assert_int_equal(e.kind, ERR_VERIFY);
+	assert_int_equal(f->engine.builds, 2);
+	expect_base(f, 'b');
 }
 
 static void *create_tiny(void *arg)
@@ -307,6 +352,7 @@ int main(void)
 		T(what_is_ready_is_left_alone),
 		T(a_build_without_its_piece_is_made_again),
 		T(what_is_built_is_only_verified),
+		T(a_rebuild_that_fails_leaves_what_was_there),
 		T(ten_callers_share_one_build),
 	};
 

@@ -41,6 +41,17 @@ static void each_input_changes_the_digest(void **state)
 	assert_non_null(strstr(base->inputs, "compiler="));
 }
 
+static void made_anew_it_has_another_digest(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(recipe_free) struct recipe *once = recipe(f->engine, NULL);
+	CLEANUP(recipe_free) struct recipe *again = recipe(f->engine, NULL);
+
+	recipe_anew(again, "1a20fc0392300000");
+	assert_string_not_equal(once->digest, again->digest);
+	assert_string_equal(again->inputs + strlen(once->inputs), "anew=1a20fc0392300000\n");
+}
+
 static void the_cpu_backend_is_the_base(void **state)
 {
 	struct fixture *f = *state;
@@ -84,6 +95,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_same_inputs_give_the_same_digest_anywhere),
 		TEST(each_input_changes_the_digest),
+		TEST(made_anew_it_has_another_digest),
 		TEST(the_cpu_backend_is_the_base),
 		TEST(an_unknown_cpu_is_refused),
 		TEST(a_missing_tool_is_named_with_its_package),
