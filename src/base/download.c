@@ -21,6 +21,7 @@ static void job_done_p(struct job *j)
 {
 	transfer_done(&j->t);
 	curl_slist_free_all(j->headers);
+	hash_free(j->hash);
 	part_done(&j->part);
 	free(j->shown);
 }
@@ -64,17 +65,71 @@ bool job_check_free(struct job *j, struct err *e)
 
 	if (missing <= 0 || !fs_free_bytes(j->part.path, &room, NULL) || room >= missing)
 		return true;
-	part_remove(&j->part);
 	(void)err_set(e, ERR_NO_SPACE,
 		      "no space for '%s': it needs %" PRId64 " bytes more, %" PRId64 " are free",
 		      j->d->path, missing, room);
 	return err_hint(e, "free some space, or choose a folder on another disk");
 }
 
+/* --- hash ------------------------------------------------------------------------------------- */
+
+static void hash_anew(struct job *j)
+{
+	hash_free(j->hash);
+	j->hash = j->d->sha256 ? hash_new() : NULL;
+	j->hashed = 0;
+}
+
+/* fd is at the first byte that is not hashed. */
+static bool hash_rest(struct job *j, int fd, struct err *e)
+{
+	CLEANUP(free) char *chunk = mem_alloc(CHUNK);
+
+	while (j->hashed < j->part.size) {
+		ssize_t n = read(fd, chunk, CHUNK);
+
+		if (is_cancelled(j))
+			return job_cancelled(j, e);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, errno, "read '%s'", j->part.path);
+		if (n == 0)
+			return err_set(e, ERR_CONFLICT, "'%s' was cut short", j->part.path);
+		hash_add(j->hash, chunk, (size_t)n);
+		j->hashed += n;
+	}
+	return true;
+}
+
+bool job_catch_up(struct job *j, struct err *e)
+{
+	CLEANUP(close) int fd = -1;
+
+	if (!j->d->sha256)
+		return true;
+	if (!j->hash || j->hashed > j->part.size)
+		hash_anew(j);
+	if (j->hashed == j->part.size)
+		return true;
+	fd = open(j->part.path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || lseek(fd, j->hashed, SEEK_SET) < 0)
+		return err_sys(e, errno, "open '%s'", j->part.path);
+	return hash_rest(j, fd, e);
+}
+
+/* --- content ---------------------------------------------------------------------------------- */
+
 bool job_put(struct job *j, const void *data, size_t len, struct err *e)
 {
 	if (!job_check_limit(j, j->part.size + (int64_t)len, e))
 		return false;
+	if (j->part.size == 0)
+		hash_anew(j);
+	if (j->hash && j->hashed == j->part.size) {
+		hash_add(j->hash, data, len);
+		j->hashed += (int64_t)len;
+	}
 	if (!part_add(&j->part, data, len, e)) {
 		part_remove(&j->part); /* a full disk should not stay full of this */
 		return err_wrap(e, "downloading '%s'", j->shown);
@@ -153,8 +208,9 @@ static bool verify(struct job *j, struct err *e)
 
 	if (j->d->sha256 == NULL)
 		return true;
-	if (!hash_file(j->part.path, j->d->cancelled, j->d->arg, hex, e))
+	if (!job_catch_up(j, e))
 		return false;
+	hash_hex(j->hash, hex);
 	if (strcasecmp(hex, j->d->sha256) == 0)
 		return true;
 	part_remove(&j->part);

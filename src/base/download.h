@@ -3,8 +3,9 @@
 
 /*
  * A file from a URL (http, https, file), resumed where it broke, verified by SHA-256 before it
- * appears. Works in <path>.part; on a wrong hash the part is removed, on a broken connection it
- * stays for the next try.
+ * appears. Works in <path>.part; on a wrong hash the part is removed, on a broken connection, a
+ * cancel or too little space it stays for the next try. From https never to http, and the token
+ * never to another host.
  */
 
 #include <stdbool.h>
@@ -16,10 +17,18 @@ struct download {
 	const char *url;
 	const char *path;   /* where it appears, atomically */
 	const char *sha256; /* 64 hex digits; NULL: not checked */
+	const char *token;  /* "Authorization: Bearer"; NULL: none */
 	int64_t max_bytes;  /* 0: no limit */
-	void (*on_progress)(void *arg, int64_t done, int64_t total); /* total 0: unknown */
+	/* How often in a row it may fail without a new byte (broken connections, 429, 5xx), with
+	 * pauses of 0.5, 1, 2 … s between, or what Retry-After says. 0: as 1. */
+	int tries;
+	void (*on_wait)(void *arg, const struct err *why, int64_t ms); /* may be NULL */
+	void (*on_progress)(void *arg, int64_t done, int64_t total);   /* total 0: unknown */
 	bool (*cancelled)(void *arg);
 	void *arg;
 };
+
+/* For what a person waits for: about 16 s of silence. */
+#define DOWNLOAD_TRIES 6
 
 MUST_CHECK bool download(const struct download *d, struct err *e);

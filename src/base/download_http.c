@@ -6,10 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/download_priv.h"
 #include "base/mem.h"
 
-enum { STALLED_S = 60, REDIRECTS = 10 };
+enum {
+	STALLED_S = 60,
+	REDIRECTS = 10,
+	FIRST_PAUSE_MS = 500,
+	WAIT_STEP_MS = 50,
+	MAX_RETRY_AFTER_S = 600,
+};
 
 /* --- the answer ------------------------------------------------------------------------------- */
 
@@ -109,16 +116,35 @@ static const struct {
 };
 /* clang-format on */
 
-static bool fail_status(const struct job *j, int status, struct err *e)
+static bool fail_status(struct job *j, int status, struct err *e)
 {
 	size_t i = 0;
 
 	while (i + 1 < ARRAY_LEN(statuses) &&
 	       (status < statuses[i].first || status > statuses[i].last))
 		i++;
+	j->may_retry = status == 408 || status == 429 || status >= 500;
 	(void)err_set(e, statuses[i].kind, "download '%s': the server answered %d", j->shown,
 		      status);
 	return err_hint(e, "%s", statuses[i].hint);
+}
+
+/* The network's fault, or the other side's. */
+static bool is_passing(CURLcode code)
+{
+	static const CURLcode codes[] = {
+		CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY,
+		CURLE_COULDNT_CONNECT,      CURLE_OPERATION_TIMEDOUT,
+		CURLE_GOT_NOTHING,          CURLE_RECV_ERROR,
+		CURLE_SEND_ERROR,           CURLE_PARTIAL_FILE,
+		CURLE_SSL_CONNECT_ERROR,    CURLE_HTTP2,
+		CURLE_HTTP2_STREAM,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (codes[i] == code)
+			return true;
+	return false;
 }
 
 static bool fail_transfer(struct job *j, CURLcode code, struct err *e)
@@ -129,7 +155,11 @@ static bool fail_transfer(struct job *j, CURLcode code, struct err *e)
 		*e = j->why;
 		return false;
 	}
+	j->may_retry = is_passing(code);
 	(void)transfer_fail(&j->t, code, what, e);
+	if (code == CURLE_UNSUPPORTED_PROTOCOL)
+		return err_hint(e, "it was led to another protocol (from https to http, say), and "
+				   "did not follow");
 	if (e->kind != ERR_SYSTEM || j->part.size == 0)
 		return false;
 	e->kind = ERR_UNAVAILABLE; /* the network's fault, not ours */
@@ -152,11 +182,21 @@ static bool ask_for_rest(struct job *j, struct err *e)
 	if (version == NULL && j->d->sha256 == NULL)
 		return part_restart(&j->part, e);
 	if (version != NULL)
-		j->headers = curl_slist_append(NULL, line);
+		j->headers = curl_slist_append(j->headers, line);
 	j->ranged = true;
 	(void)curl_easy_setopt(j->t.easy, CURLOPT_RANGE, range);
-	(void)curl_easy_setopt(j->t.easy, CURLOPT_HTTPHEADER, j->headers);
-	return true;
+	return job_catch_up(j, e);
+}
+
+/* curl itself sends it to the first host only. */
+static void add_token(struct job *j)
+{
+	CLEANUP(free) char *line = NULL;
+
+	if (j->d->token == NULL)
+		return;
+	line = mem_printf("Authorization: Bearer %s", j->d->token);
+	j->headers = curl_slist_append(j->headers, line);
 }
 
 static void set_options(struct job *j)
@@ -165,8 +205,9 @@ static void set_options(struct job *j)
 
 	(void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS);
-	/* Without a hash the encryption is all that vouches for the bytes. */
-	if (j->d->sha256 == NULL && strncasecmp(j->d->url, "https:", 6) == 0)
+	/* Who asked for encryption gets it, and without a hash it is all that vouches for the
+	 * bytes. */
+	if (strncasecmp(j->d->url, "https:", 6) == 0)
 		(void)curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https");
 	(void)curl_easy_setopt(easy, CURLOPT_USERAGENT, "shunt");
 	(void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -195,8 +236,10 @@ static bool exchange(struct job *j, bool *ret_again, struct err *e)
 
 	transfer_init(&j->t, j->d->url);
 	set_options(j);
+	add_token(j);
 	if (!ask_for_rest(j, e))
 		return false;
+	(void)curl_easy_setopt(j->t.easy, CURLOPT_HTTPHEADER, j->headers);
 	if (!transfer_run(&j->t, j->d->cancelled, j->d->arg, &code))
 		return job_cancelled(j, e);
 	if (code != CURLE_OK)
@@ -209,17 +252,82 @@ static bool exchange(struct job *j, bool *ret_again, struct err *e)
 	return j->begun || begin(j, e); /* an empty file */
 }
 
-bool job_fetch_http(struct job *j, struct err *e)
-{
-	bool again = false;
+/* --- again ------------------------------------------------------------------------------------ */
 
-	if (!exchange(j, &again, e))
-		return false;
-	if (!again)
-		return true;
+static void forget_answer(struct job *j)
+{
 	transfer_done(&j->t);
 	curl_slist_free_all(j->headers);
 	j->headers = NULL;
 	j->ranged = false;
+	j->begun = false;
+}
+
+/* Once, and once more from the first byte when the part turns out to be of something else. */
+static bool try_once(struct job *j, struct err *e)
+{
+	bool again = false;
+
+	j->may_retry = false;
+	if (!exchange(j, &again, e))
+		return false;
+	if (!again)
+		return true;
+	forget_answer(j);
 	return exchange(j, &again, e);
+}
+
+/* Seconds or a date; 0: the server did not say. */
+static int64_t retry_after_ms(const struct job *j)
+{
+	const char *text = header(j, "Retry-After");
+	char *end = NULL;
+	long long s = text ? strtoll(text, &end, 10) : 0;
+
+	if (text == NULL)
+		return 0;
+	if (end == text || *end != '\0')
+		s = (long long)curl_getdate(text, NULL) - clock_wall_ms() / 1000;
+	return s > 0 && s < MAX_RETRY_AFTER_S * 10 ? s * 1000 : s > 0 ? INT64_MAX : 0;
+}
+
+/* False: it is not worth waiting, or cancelled. */
+static bool wait_for_next(struct job *j, int failed, struct err *e)
+{
+	int64_t ms = (int64_t)FIRST_PAUSE_MS << (failed - 1), asked = retry_after_ms(j);
+	int64_t until;
+
+	if (asked > MAX_RETRY_AFTER_S * 1000LL)
+		return false;
+	ms = asked > ms ? asked : ms;
+	if (j->d->on_wait)
+		j->d->on_wait(j->d->arg, e, ms);
+	for (until = clock_ms() + ms; clock_ms() < until;) {
+		if (j->d->cancelled && j->d->cancelled(j->d->arg)) {
+			err_clear(e);
+			return job_cancelled(j, e);
+		}
+		clock_sleep(WAIT_STEP_MS);
+	}
+	err_clear(e);
+	return true;
+}
+
+bool job_fetch_http(struct job *j, struct err *e)
+{
+	int64_t most = j->part.size;
+
+	for (int failed = 1; !try_once(j, e); failed++) {
+		if (!j->may_retry)
+			return false;
+		if (j->part.size > most) { /* it gets on */
+			most = j->part.size;
+			failed = 1;
+		}
+		if (failed >= j->d->tries || !wait_for_next(j, failed, e))
+			return false;
+		err_clear(&j->why);
+		forget_answer(j);
+	}
+	return true;
 }

@@ -381,6 +381,105 @@ static void redirects_are_followed_within_http(void **state)
 	assert_nothing_left(f);
 }
 
+/* 503, then half, then 429, then the rest. */
+static void serve_with_trouble(struct test_server *s, int conn, const char *request)
+{
+	switch (test_server_requests(s)) {
+	case 1:
+		test_server_printf(conn, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+		break;
+	case 2:
+		serve_half(s, conn, request);
+		break;
+	case 3:
+		test_server_printf(conn, "HTTP/1.1 429 No\r\nContent-Length: 0\r\n"
+					 "Retry-After: 1\r\n\r\n");
+		break;
+	default:
+		serve_range(s, conn, request);
+	}
+}
+
+static void serve_later(struct test_server *s, int conn, const char *request)
+{
+	test_server_printf(conn, "HTTP/1.1 429 No\r\nContent-Length: 0\r\n"
+				 "Retry-After: 86400\r\n\r\n");
+}
+
+/* What was waited for, in order. */
+struct waits {
+	int count;
+	int64_t ms[8];
+	enum err_kind kind[8];
+};
+
+static void on_wait(void *arg, const struct err *why, int64_t ms)
+{
+	struct waits *w = arg;
+
+	assert_true(w->count < 8);
+	w->ms[w->count] = ms;
+	w->kind[w->count++] = why->kind;
+}
+
+static void trouble_that_passes_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	struct waits w = {0};
+	struct download d = {.sha256 = f->content.hash, .tries = 3, .on_wait = on_wait, .arg = &w};
+
+	assert_true(get(f, serve_with_trouble, d));
+	assert_there(f);
+	assert_true(test_server_asked(&f->server, "Range: bytes=50000-\r\n"));
+	assert_int_equal(w.count, 3);
+	assert_int_equal(w.ms[0], 500);
+	assert_int_equal(w.ms[1], 500); /* it got on meanwhile */
+	assert_int_equal(w.ms[2], 1000);
+	assert_int_equal(w.kind[0], ERR_UNAVAILABLE);
+}
+
+static void trouble_that_stays_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct waits w = {0};
+	struct download d = {.tries = 2, .on_wait = on_wait, .arg = &w};
+
+	f->server.arg = "500";
+	assert_false(get(f, serve_status, d));
+	assert_int_equal(w.count, 1);
+	assert_int_equal(f->e.kind, ERR_UNAVAILABLE);
+	assert_non_null(strstr(f->e.msg, "answered 500"));
+	f->server.arg = "404";
+	assert_false(get(f, serve_status, d)); /* will not be there in a second */
+	assert_false(get(f, serve_later, d));  /* nobody waits a day */
+	assert_int_equal(w.count, 1);
+	assert_nothing_left(f);
+}
+
+static void serve_redirect_elsewhere(struct test_server *s, int conn, const char *request)
+{
+	test_server_printf(conn,
+			   "HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: %s/end\r\n"
+			   "Content-Length: 0\r\n\r\n",
+			   (const char *)s->arg);
+}
+
+static void the_token_stays_at_its_host(void **state)
+{
+	struct fixture *f = *state;
+	struct test_server other = {.serve = serve_whole, .arg = &f->content};
+	const struct download d = {.token = "secret-token"};
+
+	test_server_start(&other, NULL);
+	f->server.arg = other.url;
+	assert_true(get(f, serve_redirect_elsewhere, d));
+	assert_there(f);
+	assert_true(test_server_asked(&f->server, "Authorization: Bearer secret-token\r\n"));
+	assert_true(test_server_asked(&other, "GET /end"));
+	assert_false(test_server_asked(&other, "secret-token"));
+	test_server_stop(&other);
+}
+
 static void what_is_too_large_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -578,6 +677,9 @@ int main(void)
 		TEST(a_part_of_something_else_is_found_by_the_hash),
 		TEST(a_wrong_range_is_refused),
 		TEST(redirects_are_followed_within_http),
+		TEST(trouble_that_passes_is_waited_for),
+		TEST(trouble_that_stays_is_told),
+		TEST(the_token_stays_at_its_host),
 		TEST(what_is_too_large_leaves_nothing),
 		TEST(what_cannot_fit_is_refused_at_once),
 #ifdef SHUNT_FAULTS
