@@ -22,8 +22,8 @@ struct api_settings {       /* borrowed until api_free */
 	const char *api_key;              /* NULL: none; required unless listen is loopback */
 	const char *const *allowed_hosts; /* NULL-ended, may be NULL */
 	const char *const *allowed_origins;
-	const char *models_dir; /* for pulls */
-	const char *envs_dir;   /* to show where an environment lies; NULL: not shown */
+	const struct pull_settings *pull;
+	const char *envs_dir; /* to show where an environment lies; NULL: not shown */
 	struct db *db;
 	struct store *store;
 	struct engine *engine;

@@ -9,7 +9,9 @@
 #include "api/handlers.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "model/catalog.h"
 #include "model/option.h"
+#include "model/pull.h"
 
 /* --- JSON --------------------------------------------------------------- */
 
@@ -242,7 +244,7 @@ bool models_patch(struct call *c, struct err *e)
  * it. */
 static bool may_remove_file(struct api *a, const struct db_model *m, bool *ret, struct err *e)
 {
-	CLEANUP(free) char *folder = fs_real(a->s.models_dir);
+	CLEANUP(free) char *folder = fs_real(a->s.pull->models_dir);
 	CLEANUP(free) char *file = fs_real(m->path);
 	struct db_model *all = NULL;
 	size_t count = 0, len = folder ? strlen(folder) : 0;
@@ -280,8 +282,8 @@ bool models_delete(struct call *c, struct err *e)
 	if (delete_file)
 		ok = may_remove_file(c->api, &m, &delete_file, e);
 	ok = ok && forget(c->api, &m, e);
-	if (ok && delete_file && unlink(m.path) < 0 && errno != ENOENT)
-		ok = err_sys(e, errno, "model '%s' is forgotten, but removing '%s'", m.id, m.path);
+	if (ok && delete_file && !catalog_remove_files(&m, e))
+		ok = err_wrap(e, "model '%s' is forgotten, but", m.id);
 	if (ok) {
 		log_info("model forgotten model=%s file_removed=%d", m.id, delete_file);
 		call_set(c, "id", answer_text(m.id));

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "model/catalog.h"
 #include "model/option.h"
+#include "model/pull.h"
 
 /* What of the body are options of the model. */
 static json_t *options_of(const struct call *c)
@@ -88,7 +89,7 @@ static bool pull(struct call *c, const char *name, const char *id, const json_t 
 	char task[TASK_ID_SIZE] = "";
 
 	if (!catalog_pull_known(name, e) ||
-	    !catalog_pull(s->tasks, s->db, s->models_dir, name, id, task, e) ||
+	    !catalog_pull(s->tasks, s->db, s->pull, name, id, task, e) ||
 	    !pulls_follow(c->api, task, call_text(c, "gpu_backend"), options, e))
 		return false;
 	call_set(c, "task_id", answer_text(task));

@@ -103,6 +103,26 @@ bool value_is_priority(const char *text, struct err *e)
 	return err_set(e, ERR_INVALID, "'%.64s': expected idle or normal", text);
 }
 
+bool value_is_yes_no(const char *text, struct err *e)
+{
+	if (strcmp(text, "yes") == 0 || strcmp(text, "no") == 0)
+		return true;
+	return err_set(e, ERR_INVALID, "'%.64s': expected yes or no", text);
+}
+
+bool value_is_endpoint(const char *text, struct err *e)
+{
+	const char *host = strstr(text, "://");
+	size_t len = strlen(text);
+
+	if ((strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0) &&
+	    strcspn(host + 3, "/") > 0 && strcspn(text, " ?#@%\"'\\") == len &&
+	    text[len - 1] != '/')
+		return true;
+	(void)err_set(e, ERR_INVALID, "'%.64s' is not the address of a hub", text);
+	return err_hint(e, "scheme and host, no '/' at the end: https://hub.example.org");
+}
+
 bool value_is_origins(const char *text, struct err *e)
 {
 	CLEANUP(strv_done) struct strv words = {0};

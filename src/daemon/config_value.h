@@ -28,6 +28,8 @@ typedef bool value_check_fn(const char *text, struct err *e);
 MUST_CHECK bool value_is_given(const char *text, struct err *e);
 MUST_CHECK bool value_is_cpu(const char *text, struct err *e);
 MUST_CHECK bool value_is_level(const char *text, struct err *e);
+MUST_CHECK bool value_is_yes_no(const char *text, struct err *e);
+MUST_CHECK bool value_is_endpoint(const char *text, struct err *e);
 MUST_CHECK bool value_is_priority(const char *text, struct err *e);
 MUST_CHECK bool value_is_origins(const char *text, struct err *e);
 MUST_CHECK bool value_is_variables(const char *text, struct err *e);

@@ -20,6 +20,7 @@
 #include "daemon/leave.h"
 #include "daemon/manager.h"
 #include "model/option.h"
+#include "model/pull.h"
 #include "switch/context.h"
 
 struct daemon {
@@ -33,6 +34,7 @@ struct daemon {
 	char *api_key;
 	char *self;
 	char *models_dir;
+	struct pull_settings pull;
 	char *envs_dir;
 	struct strv worker_env, hosts, origins;
 	struct db *db;
@@ -111,6 +113,10 @@ static bool open_folders(struct daemon *d, struct err *e)
 	}
 	d->models_dir = fs_join(d->config->state_dir, "models");
 	d->envs_dir = fs_join(d->config->state_dir, "envs");
+	d->pull = (struct pull_settings){.models_dir = d->models_dir,
+					 .hf_endpoint = d->config->hf_endpoint,
+					 .hf_token_file = d->config->hf_token_file,
+					 .offline = strcmp(d->config->offline, "yes") == 0};
 	return true;
 }
 
@@ -127,6 +133,7 @@ static bool open_state(struct daemon *d, struct err *e)
 				     .cpu = c->engine_cpu,
 				     .jobs = (int)c->build_jobs,
 				     .hurry = strcmp(c->build_priority, "normal") == 0,
+				     .offline = d->pull.offline,
 				     .cache_dir = cache};
 
 	if (!db_open(db, &d->db, e) || !tasks_open(d->db, log_dir, &d->tasks, e) ||
@@ -209,7 +216,7 @@ static bool open_api(struct daemon *d, struct err *e)
 		.api_key = d->api_key,
 		.allowed_hosts = strv_items(&d->hosts),
 		.allowed_origins = strv_items(&d->origins),
-		.models_dir = d->models_dir,
+		.pull = &d->pull,
 		.envs_dir = d->envs_dir,
 		.db = d->db,
 		.store = d->store,

@@ -63,18 +63,31 @@ bool db_model_list(struct db *db, struct db_model **ret_list, size_t *ret_count,
 	       record_rows(&q, &models, (void **)ret_list, ret_count, e);
 }
 
-bool db_model_set_options(struct db *db, const char *id, const char *options, struct err *e)
+static bool set_text(struct db *db, const char *sql, const char *doing, const char *id,
+		     const char *text, struct err *e)
 {
 	DB_LOCK(db);
 	CLEANUP(query_end) struct query q = {0};
 
-	if (!query(db, "UPDATE models SET options=? WHERE id=?", "saving a model's options", &q, e))
+	if (!query(db, sql, doing, &q, e))
 		return false;
-	query_text(&q, options);
+	query_text(&q, text);
 	query_text(&q, id);
 	if (!query_run(&q, e))
 		return false;
 	return query_changes(&q) > 0 || record_absent(&models, id, e);
+}
+
+bool db_model_set_options(struct db *db, const char *id, const char *options, struct err *e)
+{
+	return set_text(db, "UPDATE models SET options=? WHERE id=?", "saving a model's options",
+			id, options, e);
+}
+
+bool db_model_set_sha256(struct db *db, const char *id, const char *sha256, struct err *e)
+{
+	return set_text(db, "UPDATE models SET sha256=? WHERE id=?", "saving a model's hash", id,
+			sha256, e);
 }
 
 bool db_model_set_loaded(struct db *db, const char *id, bool loaded, struct err *e)

@@ -30,6 +30,7 @@ bool engine_open(const struct engine_settings *s, struct engine **ret, struct er
 	if (!check_cpu(cpu, e) || !pin_find(s->data_dir, &en->pin, e) ||
 	    !source_parse(s->source, en->pin, s->cache_dir, &en->source, e))
 		return false;
+	en->source->offline = s->offline;
 	*ret = STEAL(en);
 	return true;
 }

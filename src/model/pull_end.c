@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "model/catalog.h"
+#include "model/pull.h"
+
+#define LOCK_POLL_MS 100
+
+bool pull_lock(struct task *t, const char *path, const char *what, int *ret_fd, struct err *e)
+{
+	for (;;) {
+		if (!fs_lock(path, FS_LOCK_TRY, ret_fd, e))
+			return false;
+		if (*ret_fd >= 0)
+			return true;
+		task_title(t, "Waiting for another pull of %s", what);
+		if (task_cancelled(t))
+			return err_set(e, ERR_CANCELLED, "cancelled while another pull ran");
+		clock_sleep(LOCK_POLL_MS);
+	}
+}
+
+bool pull_offline(const char *what, struct err *e)
+{
+	(void)err_set(e, ERR_UNAVAILABLE, "'%.200s' is not here, and the daemon is offline", what);
+	return err_hint(e, "set offline to no in shunt.conf, or bring the file and shunt add FILE");
+}
+
+bool pull_id_is_free(struct db *db, const char *id, const char *path, struct err *e)
+{
+	struct db_model m = {0};
+	struct err absent = {0};
+	bool ok;
+
+	if (!db_model_get(db, id, &m, &absent))
+		return absent.kind == ERR_NOT_FOUND || err_set(e, absent.kind, "%s", absent.msg);
+	ok = strcmp(m.path, path) == 0;
+	if (!ok) {
+		err_set(e, ERR_CONFLICT, "model id '%s' is taken by '%.300s'", id, m.path);
+		(void)err_hint(e, "give another id, or shunt rm %.150s", id);
+	}
+	db_model_done(&m);
+	return ok;
+}
+
+bool pull_register(struct db *db, const char *path, const char *id, const char *sha256,
+		   struct err *e)
+{
+	struct db_model m = {0};
+
+	if (!pull_id_is_free(db, id, path, e))
+		return false;
+	if (!db_model_get(db, id, &m, NULL) && !catalog_add(db, path, id, NULL, true, &m, e))
+		return false;
+	db_model_done(&m);
+	return !sha256[0] || db_model_set_sha256(db, id, sha256, e);
+}

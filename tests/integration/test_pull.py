@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pulling from a hub: what is chosen, what is checked, and all that can go wrong on the way."""
+
+import hashlib
+import json
+import subprocess
+import threading
+
+import pytest
+
+import gguf_file
+from daemon import wait_until
+from hub import Hub
+
+MODELS = "/llm/api/models"
+REPO = "owner/Tiny-GGUF"
+FILE = "Tiny.Q4_K_M.gguf"
+
+
+@pytest.fixture
+def hub():
+    hub = Hub()
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def gguf(tmp_path) -> bytes:
+    return gguf_file.tiny_llama(tmp_path / "content", layers=1).read_bytes()
+
+
+@pytest.fixture
+def daemon(make_daemon, hub):
+    return make_daemon(hf_endpoint=hub.url).start()
+
+
+def pull(daemon, name=f"hf:{REPO}", **fields) -> dict:
+    """To its end; the task."""
+    task = daemon.post(MODELS, {"pull": name, **fields}, 202)["task_id"]
+    return daemon.wait_task(task)
+
+
+def pulled(daemon, *args, **fields) -> dict:
+    """The task's result, which must be success."""
+    task = pull(daemon, *args, **fields)
+    assert task["state"] == "succeeded", task
+    return task["result"]
+
+
+def refused(daemon, *args, **fields) -> dict:
+    task = pull(daemon, *args, **fields)
+    assert task["state"] == "failed", task
+    assert task["error"]["hint"]
+    return task["error"]
+
+
+def left_over(daemon) -> list[str]:
+    folder = daemon.state / "models"
+    return sorted(
+        str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name != ".lock"
+    )
+
+
+def test_a_model_comes_is_checked_and_registered(daemon, hub, gguf):
+    hub.add(REPO, FILE, gguf)
+    result = pulled(daemon)
+    assert result["model"] == "Tiny.Q4_K_M"
+    model = daemon.model("Tiny.Q4_K_M")
+    assert model["path"] == str(daemon.state / "models/hf" / REPO / FILE)
+    assert model["sha256"] == hashlib.sha256(gguf).hexdigest()
+    assert model["pulled"] is True
+    assert left_over(daemon) == [f"hf/{REPO}/{FILE}"]
+
+    pulled(daemon)  # it is here
+    daemon.call("DELETE", f"{MODELS}/Tiny.Q4_K_M", status=200)
+    pulled(daemon)  # the file is here, and is looked at
+    assert len(hub.contents()) == 1
+    path = daemon.state / "models/hf" / REPO / FILE
+    path.write_bytes(bytes(len(gguf)))
+    daemon.call("DELETE", f"{MODELS}/Tiny.Q4_K_M", status=200)
+    pulled(daemon)  # something else is here
+    assert len(hub.contents()) == 2
+    assert path.read_bytes() == gguf
+    daemon.call("DELETE", f"{MODELS}/Tiny.Q4_K_M?delete_file=true", status=200)
+    assert left_over(daemon) == []
+
+
+def test_the_command(daemon, hub, gguf):
+    hub.add(REPO, FILE, gguf)
+    said = daemon.cli("pull", f"hf:{REPO}:Q4_K_M", "--id", "mine")
+    assert said.returncode == 0, said.stderr
+    assert "mine" in said.stdout
+    assert daemon.model("mine")["pulled"] is True
+    assert daemon.cli("pull", f"hf:{REPO}:Q8_0").returncode == 3
+    assert daemon.cli("pull", "hf:owner").returncode == 2
+
+
+NAMES = [
+    "Tiny-Q4_K_M.gguf",
+    "Tiny-UD-Q4_K_M.gguf",
+    "Tiny-Q8_0.gguf",
+    "Tiny-q5_k_m.gguf",
+    "Tiny.IQ2_XXS.gguf",
+    "big/Tiny-F16.gguf",
+    "Tiny-Q2_K-v1.gguf",
+    "Tiny-Q3_K_S-00001-of-00002.gguf",  # its second part is missing
+    "imatrix-Q4_K_M.gguf",
+    "mmproj-Tiny-Q4_K_M.gguf",
+    "README.md",
+]
+
+
+CHOSEN = {
+    "": "Tiny-Q4_K_M.gguf",
+    ":Q4_K_M": "Tiny-Q4_K_M.gguf",
+    ":UD-Q4_K_M": "Tiny-UD-Q4_K_M.gguf",
+    ":Q5_K_M": "Tiny-q5_k_m.gguf",
+    ":iq2_xxs": "Tiny.IQ2_XXS.gguf",
+    ":F16": "big/Tiny-F16.gguf",
+    ":big": "big/Tiny-F16.gguf",
+    ":Tiny-Q2_K-v1.gguf": "Tiny-Q2_K-v1.gguf",
+}
+
+
+def test_the_file_is_chosen_by_its_quantisation(daemon, hub, gguf):
+    for name in NAMES:
+        hub.add(REPO, name, gguf)
+    for quant, file in CHOSEN.items():
+        result = pulled(daemon, f"hf:{REPO}{quant}", id="x")
+        assert result["file"] == file, quant
+        assert result["mmproj"] == "mmproj-Tiny-Q4_K_M.gguf"
+        daemon.call("DELETE", f"{MODELS}/x?delete_file=true", status=200)
+    came = len(hub.contents())
+    for quant in ("Q3_K_S", "Q4", "Q44_K_M", "README.md", "mmproj-Tiny-Q4_K_M.gguf"):
+        error = refused(daemon, f"hf:{REPO}:{quant}")
+        assert error["type"] == "not_found", quant
+        assert "Tiny-Q8_0.gguf" in error["message"]
+        assert "FILE" in error["hint"]
+    assert len(hub.contents()) == came
+
+
+def test_what_is_ambiguous_is_listed_and_the_nearest_taken(daemon, hub, gguf):
+    for name in ("a-Q8_0.gguf", "a-Q6_K.gguf", "a-Q5_K_S.gguf"):
+        hub.add("o/near", name, gguf)
+    assert pulled(daemon, "hf:o/near")["file"] == "a-Q5_K_S.gguf"
+    for name in ("one-Q4_K_M.gguf", "two-Q4_K_M.gguf"):
+        hub.add("o/two", name, gguf)
+    for name in ("hf:o/two", "hf:o/two:q4_k_m"):
+        error = refused(daemon, name)
+        assert error["type"] == "invalid_request"
+        assert "one-Q4_K_M.gguf, two-Q4_K_M.gguf" in error["message"]
+    for name in ("one.gguf", "two.gguf"):
+        hub.add("o/none", name, gguf)
+    assert "one.gguf, two.gguf" in refused(daemon, "hf:o/none")["message"]
+    hub.add("o/single", "什么 名字.gguf", gguf)
+    result = pulled(daemon, "hf:o/single")
+    assert result["file"] == "什么 名字.gguf"
+    assert daemon.model(result["model"])["path"].endswith("什么 名字.gguf")
+    hub.add("o/empty", "README.md", b"text")
+    assert "no GGUF" in refused(daemon, "hf:o/empty")["message"]
+
+
+def test_split_files_come_together_and_go_together(daemon, hub, tmp_path):
+    for part in range(2):
+        path = tmp_path / "part"
+        meta = {"split.no": part, "split.count": 2, "split.tensors.count": 2}
+        if part == 0:
+            meta = {"general.architecture": "llama", "llama.block_count": 1} | meta
+        tensor = (f"blk.{part}.x.weight", [32], 0, bytes(128))
+        name = f"Q4_K_M/Big-Q4_K_M-0000{part + 1}-of-00002.gguf"
+        hub.add(REPO, name, gguf_file.write(path, meta, [tensor]).read_bytes())
+    result = pulled(daemon)
+    assert result["model"] == "Big-Q4_K_M"
+    sizes = [len(d) for d in hub.repos[REPO].values()]
+    assert daemon.model("Big-Q4_K_M")["size_bytes"] == sum(sizes) == result["size_bytes"]
+    assert len(left_over(daemon)) == 2
+    daemon.call("DELETE", f"{MODELS}/Big-Q4_K_M?delete_file=true", status=200)
+    assert left_over(daemon) == []
+
+
+def test_trouble_on_the_way_is_waited_for_and_gone_on_after(daemon, hub, gguf):
+    hub.add(REPO, FILE, gguf)
+    hub.trouble = [503, ("break", 20000), (429, "1"), ("break", 9000)]
+    task = daemon.post(MODELS, {"pull": f"hf:{REPO}"}, 202)["task_id"]
+    assert daemon.wait_task(task)["state"] == "succeeded"
+    assert daemon.model("Tiny.Q4_K_M")["sha256"] == hashlib.sha256(gguf).hexdigest()
+    asked = [h.get("Range") for h in hub.contents()]
+    assert asked == [None, None, "bytes=20000-", "bytes=20000-", "bytes=29000-"]
+    assert all("If-Range" in h for h in hub.contents() if "Range" in h)
+    log = daemon.http.get(f"/tasks/{task}/log").text
+    assert "answered 503" in log
+    assert "again in 1.0 s" in log
+
+
+def test_what_does_not_pass_is_told(daemon, hub, gguf):
+    hub.add(REPO, FILE, gguf)
+    hub.trouble = [(429, "86400")]
+    error = refused(daemon)
+    assert error["type"] == "unavailable"
+    assert "429" in error["message"]
+    assert len(hub.contents()) == 1, "nobody waits a day"
+    assert refused(daemon, "hf:owner/nothing")["type"] == "not_found"
+    hub.lists[REPO] = b"<html>a proxy's page</html>"
+    assert "hf_endpoint" in refused(daemon)["hint"]
+
+
+def test_a_wrong_hash_leaves_nothing(daemon, hub, gguf):
+    hub.add(REPO, FILE, gguf)
+    hub.hashes[FILE] = "0" * 64
+    error = refused(daemon)
+    assert error["type"] == "verification_failed"
+    assert hashlib.sha256(gguf).hexdigest() in error["message"]
+    assert left_over(daemon) == []
+    assert daemon.get(MODELS)["models"] == []
+
+
+def test_what_is_no_model_is_not_kept(daemon, hub):
+    hub.add(REPO, FILE, b"<html>" * 5000)
+    error = refused(daemon)
+    assert error["type"] == "invalid_request"
+    assert "GGUF" in error["message"]
+    assert left_over(daemon) == []
+
+
+def test_too_little_room_is_said_before(daemon, hub, gguf):
+    hub.add(REPO, "Tiny-Q8_0.gguf", gguf)
+    entry = {"type": "file", "size": 4 * 10**15, "path": FILE}
+    hub.extra = [entry]
+    error = refused(daemon)
+    assert error["type"] == "no_space"
+    assert "4000000000 MB more" in error["message"]
+    hub.extra = [
+        entry | {"size": 2**63 - 1, "path": f"Tiny-Q4_K_M-0000{n}-of-00002.gguf"} for n in (1, 2)
+    ]
+    assert "impossible" in refused(daemon)["message"]
+    assert hub.contents() == []
+
+
+def test_names_of_the_hub_never_lead_out(daemon, hub, gguf):
+    hub.add(REPO, "ok-Q8_0.gguf", gguf)
+    paths = ["../x-Q4_K_M.gguf", "/etc/x-Q4_K_M.gguf", "a/../../x-Q4_K_M.gguf", ".x-Q4_K_M.gguf"]
+    paths += [
+        "a//x-Q4_K_M.gguf",
+        "a\nb-Q4_K_M.gguf",
+        "a\\x-Q4_K_M.gguf",
+        "x" * 250 + "-Q4_K_M.gguf",
+    ]
+    paths += ["/".join("abcdefghi") + "-Q4_K_M.gguf", "", "./x-Q4_K_M.gguf"]
+    hub.extra = [{"type": "file", "size": 9, "path": path} for path in paths]
+    hub.extra += [{"type": "file", "size": -1, "path": "y-Q4_K_M.gguf"}, {"path": 7}, 7, None, []]
+    assert pulled(daemon)["file"] == "ok-Q8_0.gguf", "as if they weren't there"
+    assert left_over(daemon) == [f"hf/{REPO}/ok-Q8_0.gguf"]
+
+
+NO_NAMES = ["hf:", "hf:owner", "hf:owner/", "hf:/repo", "hf:../x", "hf:a/..", "hf:a/b/c"]
+NO_NAMES += ["hf:a/b:", "hf:a b/c", "hf:a/b?x", "hf:a/b#x", "hf:-a/b", "hf:ü/b", "hf:a/b:\n"]
+NO_NAMES += ["hf:a/" + "b" * 300, "hf:a/b:" + "q" * 300]
+
+
+def test_names_that_are_none_are_refused_at_once(daemon):
+    for name in NO_NAMES:
+        error = daemon.post(MODELS, {"pull": name}, 400)["error"]
+        assert "hf:OWNER/REPO" in error["message"]
+        assert error["hint"]
+
+
+def test_a_taken_id_is_said_before_anything_comes(daemon, hub, gguf, fake_model):
+    daemon.add(fake_model("Tiny.Q4_K_M.gguf").path)
+    hub.add(REPO, FILE, gguf)
+    assert refused(daemon)["type"] == "conflict"
+    assert hub.contents() == []
+    assert pulled(daemon, id="other")["model"] == "other"
+
+
+def test_the_token_goes_to_the_hub_and_nowhere_else(make_daemon, hub, gguf, tmp_path):
+    hub.add(REPO, FILE, gguf)
+    hub.token = "hf_secretsecret"
+    other = Hub()
+    other.add(REPO, FILE, gguf)
+    hub.moved_to = other.url
+    file = tmp_path / "token"
+    file.write_text("hf_secretsecret\n")
+    daemon = make_daemon(hf_endpoint=hub.url, hf_token_file=file).start()
+    task = pull(daemon)
+    assert task["state"] == "succeeded", task
+    assert hub.contents()[0]["Authorization"] == "Bearer hf_secretsecret"
+    assert len(other.contents()) == 1
+    assert "secretsecret" not in json.dumps(other.requests)
+    assert "secretsecret" not in daemon.http.get(f"/tasks/{task['id']}/log").text
+    for text in ("", "two words\n", "ü\n", "hf_x\nhf_y\n"):
+        file.write_text(text)
+        error = refused(daemon)
+        assert "hf_token_file" in error["message"]
+        assert "two words" not in error["message"]
+    file.write_text("hf_other")
+    assert "hf_token_file" in refused(daemon)["hint"]
+    file.unlink()
+    assert str(file) in refused(daemon)["message"]
+    assert "secretsecret" not in "".join(daemon.lines)
+    other.close()
+
+
+def test_https_never_leads_to_http(make_daemon, hub, gguf, tmp_path):
+    certificate = tmp_path / "cert.pem"
+    subject = ["-subj", "/CN=hub", "-addext", "subjectAltName=IP:127.0.0.1"]
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    make += ["-nodes", "-keyout", certificate, "-out", tmp_path / "x", *subject]
+    subprocess.run(make, check=True, capture_output=True)
+    certificate.write_text(certificate.read_text() + (tmp_path / "x").read_text())
+    safe = Hub(certificate)
+    for h in (hub, safe):
+        h.add(REPO, FILE, gguf)
+    daemon = make_daemon(hf_endpoint=safe.url)
+    daemon.env["SSL_CERT_FILE"] = str(certificate)
+    daemon.start()
+    safe.moved_to = hub.url
+    assert "http" in refused(daemon)["message"]
+    assert hub.requests == []
+    safe.moved_to = ""
+    assert pulled(daemon)["model"] == "Tiny.Q4_K_M"
+    safe.close()
+
+
+def test_two_pulls_of_the_same_share(daemon, hub, gguf):
+    hub.add(REPO, FILE, gguf)
+    gate = threading.Event()
+    hub.trouble = [("gate", 10000, gate)]
+    tasks = [daemon.post(MODELS, {"pull": f"hf:{REPO}"}, 202)["task_id"] for _ in range(2)]
+    waiting = "Waiting for another pull"
+    wait_until(
+        lambda: any(waiting in (daemon.get(f"/tasks/{t}")["task"]["step"] or "") for t in tasks)
+    )
+    gate.set()
+    assert {daemon.wait_task(t)["state"] for t in tasks} == {"succeeded"}
+    assert len(hub.contents()) == 1
+
+
+def test_a_cancelled_pull_goes_on_where_it_was(daemon, hub, gguf):
+    hub.add(REPO, FILE, gguf)
+    gate = threading.Event()
+    hub.trouble = [("gate", 16384, gate)]
+    task = daemon.post(MODELS, {"pull": f"hf:{REPO}"}, 202)["task_id"]
+    part = daemon.state / "models/hf" / REPO / f"{FILE}.part"
+    wait_until(lambda: part.exists() and part.stat().st_size == 16384)
+    assert "MB)" in daemon.get(f"/tasks/{task}")["task"]["step"]
+    daemon.post(f"/tasks/{task}/cancel", status=202)
+    assert daemon.wait_task(task)["state"] == "cancelled"
+    gate.set()
+    assert part.stat().st_size == 16384
+    pulled(daemon)
+    assert hub.contents()[1]["Range"] == "bytes=16384-"
+    assert left_over(daemon) == [f"hf/{REPO}/{FILE}"]
+
+
+def test_offline_nothing_is_tried(make_daemon, hub):
+    daemon = make_daemon(hf_endpoint=hub.url, offline="yes").start()
+    for name in (f"hf:{REPO}", "smollm2"):
+        error = refused(daemon, name)
+        assert error["type"] == "unavailable"
+        assert "offline" in error["message"]
+        assert name in error["message"]
+    assert hub.requests == []
