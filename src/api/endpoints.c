@@ -12,6 +12,7 @@ static const struct field switch_fields[] = {
 	{"force", FIELD_BOOL, false},
 	{0},
 };
+static const struct field scan_fields[] = {{"path", FIELD_TEXT, false}, {0}};
 static const struct field add_fields[] = {
 	{"path", FIELD_TEXT, false},
 	{"pull", FIELD_TEXT, false},
@@ -26,6 +27,7 @@ static const struct field add_fields[] = {
 const struct endpoint endpoint_table[] = {
 	{"GET",    M,                               models_list,              NULL,             false},
 	{"POST",   M,                               models_add,               add_fields,       true},
+	{"POST",   M "/scan",                       models_scan,              scan_fields,      false},
 	{"GET",    M "/loaded",                     models_loaded,            NULL,             false},
 	{"GET",    M "/{id}",                       models_get,               NULL,             false},
 	{"PATCH",  M "/{id}",                       models_patch,             NULL,             true},

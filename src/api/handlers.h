@@ -28,6 +28,9 @@ bool pulls_follow(struct api *a, const char *task, const char *backend, const js
 		  struct err *e);
 void pulls_free(struct pulls *p);
 
+/* model_scan.c */
+handler models_scan;
+
 /* model_change.c; environments_rebuild too: its answer is a switch's */
 handler model_switch_backend, model_load, model_unload, model_create_environment;
 

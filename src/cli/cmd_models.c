@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* add, pull, set, rm: the catalogue. */
+/* add, scan, pull, set, rm: the catalogue. */
 
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +42,42 @@ bool command_add(const struct cli_options *o, const struct args *a, struct err *
 			 "/llm/api/models"))
 		return false;
 	say_added(o, answer);
+	return true;
+}
+
+static void say_found(const json_t *answer)
+{
+	size_t i;
+	json_t *j;
+
+	json_array_foreach(json_object_get(answer, "added"), i, j)
+		printf("%s%s%s  %s\n", term_tint(stdout, TINT_BOLD), client_text(j, "id"),
+		       term_reset(stdout), client_text(j, "path"));
+	json_array_foreach(json_object_get(answer, "skipped"), i, j)
+		fprintf(stderr, "skipped %s: %s\n", client_text(j, "path"),
+			client_text(j, "reason"));
+	json_array_foreach(json_object_get(answer, "folders"), i, j)
+		printf("looked in %s\n", json_string_value(j));
+	printf("%zu added, %zu known already\n", json_array_size(json_object_get(answer, "added")),
+	       json_array_size(json_object_get(answer, "known")));
+	if (!json_is_true(json_object_get(answer, "whole")))
+		fprintf(stderr, "not all of it: too much is there; scan a smaller folder\n");
+}
+
+bool command_scan(const struct cli_options *o, const struct args *a, struct err *e)
+{
+	CLEANUP(json_decref) json_t *answer = NULL;
+	CLEANUP(free) char *path = a->count ? fs_real(a->words[0]) : NULL;
+
+	if (a->count && !path)
+		return err_set(e, ERR_NOT_FOUND, "no folder '%s'", a->words[0]);
+	if (!client_call(o, NULL, json_pack("{ss*}", "path", path), &answer, e,
+			 "/llm/api/models/scan"))
+		return false;
+	if (o->json)
+		client_print(answer);
+	else if (!o->quiet)
+		say_found(answer);
 	return true;
 }
 
