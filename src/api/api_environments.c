@@ -32,6 +32,18 @@ static json_t *verification_json(const struct db_env *env)
 	return j;
 }
 
+static json_t *python_json(const struct api *a, const struct db_env *env, const char *folder)
+{
+	const char *why_not = envs_python_why_not(a->s.envs, env);
+	CLEANUP(free) char *path = why_not || !folder ? NULL : fs_join(folder, "bin/python");
+	json_t *j = json_object();
+
+	json_object_set_new(j, "version", answer_text(env->python_version));
+	json_object_set_new(j, "path", answer_text(path));
+	json_object_set_new(j, "why_not", answer_text(why_not));
+	return j;
+}
+
 static json_t *env_json(const struct api *a, const struct db_env *env)
 {
 	json_t *digests = json_object(), *j = json_object();
@@ -39,6 +51,7 @@ static json_t *env_json(const struct api *a, const struct db_env *env)
 
 	json_object_set_new(digests, "base", answer_text(env->base_digest));
 	json_object_set_new(digests, "module", answer_text(env->module_digest));
+	json_object_set_new(digests, "python", answer_text(env->python_digest));
 	json_object_set_new(j, "name", answer_text(env->name));
 	json_object_set_new(j, "backend", answer_text(env->backend));
 	json_object_set_new(j, "state", answer_text(env->state));
@@ -47,6 +60,7 @@ static json_t *env_json(const struct api *a, const struct db_env *env)
 	json_object_set_new(j, "digests", digests);
 	json_object_set_new(j, "size_bytes", json_integer(env->size_bytes));
 	json_object_set_new(j, "verification", verification_json(env));
+	json_object_set_new(j, "python", python_json(a, env, path));
 	json_object_set_new(j, "created", answer_time(env->created));
 	return j;
 }

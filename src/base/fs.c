@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,10 +150,20 @@ bool fs_rename(const char *from, const char *to, struct err *e)
 	return sync_folder_of(to, e);
 }
 
+static bool leads_to(const char *path, const char *target)
+{
+	char now[PATH_MAX];
+	ssize_t len = readlink(path, now, sizeof(now));
+
+	return len >= 0 && (size_t)len == strlen(target) && memcmp(now, target, (size_t)len) == 0;
+}
+
 bool fs_link(const char *target, const char *path, struct err *e)
 {
 	CLEANUP(free) char *fresh = mem_printf("%s.new", path);
 
+	if (leads_to(path, target))
+		return true;
 	(void)unlink(fresh); /* left by a crash */
 	if (symlink(target, fresh) < 0)
 		return err_sys(e, errno, "make link '%s'", fresh);

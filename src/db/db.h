@@ -75,6 +75,12 @@ struct db_env {
 	char *reason;        /* why it failed, or why it is only built; NULL */
 	int64_t size_bytes;
 	int64_t created, verified; /* wall ms, 0: never */
+	/* Its Python; all NULL: nobody has tried to make it. */
+	char *python_digest;  /* llama-cpp-python and what it needs; NULL: none */
+	char *python_version; /* "3.11.7" */
+	char *python_program; /* the interpreter that the venv was made of */
+	char *python_seen;    /* it and the builds as they were then: others are noticed by it */
+	char *python_reason;  /* why it is not to be used; NULL: verified */
 };
 void db_env_done(struct db_env *env);
 /* Insert or replace. The models that use it run on its backend from now on, in the same

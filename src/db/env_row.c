@@ -6,12 +6,14 @@
 #field, type, offsetof(struct db_env, field)                                       \
 	}
 static const struct column columns[] = {
-	COLUMN(name, COLUMN_TEXT),          COLUMN(backend, COLUMN_TEXT),
-	COLUMN(state, COLUMN_TEXT),         COLUMN(base_digest, COLUMN_TEXT),
-	COLUMN(module_digest, COLUMN_TEXT), COLUMN(device, COLUMN_TEXT),
-	COLUMN(device_name, COLUMN_TEXT),   COLUMN(reason, COLUMN_TEXT),
-	COLUMN(size_bytes, COLUMN_INT64),   COLUMN(created, COLUMN_INT64),
-	COLUMN(verified, COLUMN_INT64),
+	COLUMN(name, COLUMN_TEXT),           COLUMN(backend, COLUMN_TEXT),
+	COLUMN(state, COLUMN_TEXT),          COLUMN(base_digest, COLUMN_TEXT),
+	COLUMN(module_digest, COLUMN_TEXT),  COLUMN(device, COLUMN_TEXT),
+	COLUMN(device_name, COLUMN_TEXT),    COLUMN(reason, COLUMN_TEXT),
+	COLUMN(size_bytes, COLUMN_INT64),    COLUMN(created, COLUMN_INT64),
+	COLUMN(verified, COLUMN_INT64),      COLUMN(python_digest, COLUMN_TEXT),
+	COLUMN(python_version, COLUMN_TEXT), COLUMN(python_program, COLUMN_TEXT),
+	COLUMN(python_seen, COLUMN_TEXT),    COLUMN(python_reason, COLUMN_TEXT),
 };
 #undef COLUMN
 

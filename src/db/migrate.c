@@ -42,6 +42,12 @@ static const char *const migrations[] = {
 	"  what TEXT NOT NULL, device_bytes INTEGER NOT NULL, host_bytes INTEGER NOT NULL,"
 	"  mapped_bytes INTEGER NOT NULL, private_bytes INTEGER NOT NULL, at INTEGER NOT NULL"
 	") WITHOUT ROWID;",
+	/* 4: the Python of an environment */
+	"ALTER TABLE environments ADD COLUMN python_digest TEXT;"
+	"ALTER TABLE environments ADD COLUMN python_version TEXT;"
+	"ALTER TABLE environments ADD COLUMN python_program TEXT;"
+	"ALTER TABLE environments ADD COLUMN python_seen TEXT;"
+	"ALTER TABLE environments ADD COLUMN python_reason TEXT;",
 };
 
 static const char doing[] = "preparing the database";

@@ -15,6 +15,7 @@ static const struct {
 	int follow;
 } marks[] = {
 	{"CMake Error", 2},
+	{"DO NOT MATCH THE HASHES", 1}, /* pip: the file stands in the next line */
 	{"error:", 0},
 	{"ERROR:", 0},
 	{"Error:", 0},

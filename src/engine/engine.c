@@ -49,6 +49,8 @@ void engine_free(struct engine *en)
 	(void)pthread_mutex_destroy(&en->lock);
 	pin_free(en->pin);
 	source_free(en->source);
+	python_done(&en->python);
+	free(en->python_seen);
 	free(en->cpu);
 	free(en->cache_dir);
 	free(en);

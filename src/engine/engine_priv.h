@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 #include "engine/pin.h"
+#include "engine/python.h"
 #include "engine/source.h"
 #include "engine/tools.h"
 
@@ -24,6 +25,8 @@ struct engine {
 	atomic_bool stopping;
 	pthread_mutex_t lock;
 	struct shared *builds; /* guarded by lock */
+	struct python python;  /* guarded by lock: the last that was asked */
+	char *python_seen;     /* guarded by lock: what it was then; NULL: not asked yet */
 };
 
 /* Hash of a recipe's source, from its inputs. */

@@ -39,6 +39,7 @@ static const struct {
 	{"base",   "disk",      KEY_NUMBER, true,  offsetof(struct pin, base_disk)},
 	{"base",   "memory",    KEY_NUMBER, true,  offsetof(struct pin, base_memory)},
 	{"module", "arg",       KEY_LIST,   false, offsetof(struct pin, module_args)},
+	{"python", "folder",    KEY_TEXT,   false, offsetof(struct pin, python)},
 };
 /* clang-format on */
 

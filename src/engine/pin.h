@@ -26,6 +26,8 @@ struct pin {
 	int64_t base_disk, base_memory; /* MiB */
 	/* [module] */
 	struct strv module_args;
+	/* [python] */
+	char *python; /* folder of its hook, pins and scripts; NULL: this release has no binding */
 };
 
 void pin_free(struct pin *p);

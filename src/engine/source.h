@@ -52,6 +52,12 @@ MUST_CHECK bool source_get(const struct source *s, const char *hash, const struc
 MUST_CHECK bool source_unpack(const struct source *s, const struct pin *pin, const char *archive,
 			      const char *hash, const char *stage, const struct source_watch *w,
 			      struct err *e);
+/* The Python binding that lies around llama.cpp in the source: <to>/llama_cpp, and <to>/PKG-INFO
+ * where there is one. ERR_NOT_FOUND: this source has none. archive as for source_unpack(). */
+MUST_CHECK bool source_binding(const struct source *s, const struct pin *pin, const char *archive,
+			       const char *to, const struct source_watch *w, struct err *e);
+/* False: it is known to have none. */
+bool source_may_bind(const struct source *s, const struct pin *pin);
 
 /* --- inside ----------------------------------------------------------------------------------- */
 

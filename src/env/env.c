@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "env/env_devices.h"
 #include "env/env_priv.h"
+#include "env/env_python.h"
 
 /* --- who works on what -------------------------------------------------- */
 
@@ -111,6 +112,18 @@ bool env_pieces_there(struct envs *es, const struct db_env *row)
 	return !b->module || (row->module_digest && store_has(es->s.store, row->module_digest));
 }
 
+void env_measure(struct envs *es, struct db_env *row)
+{
+	const char *const digests[] = {row->base_digest, row->module_digest, row->python_digest};
+	int64_t bytes;
+
+	row->size_bytes = 0;
+	for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
+		if (digests[i] && store_size(es->s.store, digests[i], &bytes, NULL))
+			row->size_bytes += bytes;
+	}
+}
+
 bool env_row(struct envs *es, const char *name, const char *backend, struct db_env *ret,
 	     struct err *e)
 {
@@ -146,6 +159,14 @@ bool envs_ready(struct envs *es, const char *name, const struct backend *b, stru
 	return ready;
 }
 
+bool envs_complete(struct envs *es, const char *name, const struct backend *b, bool again)
+{
+	CLEANUP(db_env_done) struct db_env row = {0};
+
+	return envs_ready(es, name, b, &row) && env_python_settled(es, &row) &&
+	       !(again && row.python_reason);
+}
+
 bool envs_mark_ready(struct envs *es, const char *name, struct err *e)
 {
 	CLEANUP(db_env_done) struct db_env row = {0};
@@ -160,6 +181,16 @@ bool envs_mark_ready(struct envs *es, const char *name, struct err *e)
 
 /* --- removal ------------------------------------------------------------ */
 
+static bool names(const struct db_env *row, const char *digest)
+{
+	const char *const digests[] = {row->base_digest, row->module_digest, row->python_digest};
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(digests); i++)
+		found = found || (digests[i] && strcmp(digests[i], digest) == 0);
+	return found;
+}
+
 struct needs {
 	const struct envs *es; /* lock held */
 	const struct db_env *list;
@@ -168,19 +199,16 @@ struct needs {
 	void *arg;
 };
 
-/* What is not a build of ours (a wheel, say) has other keepers. */
+/* What is not a build of ours  has other keepers. */
 static bool is_needed(void *needs, const char *digest, const char *kind)
 {
 	const struct needs *n = needs;
 
 	for (size_t i = 0; i < n->count; i++) {
-		const struct db_env *r = &n->list[i];
-
-		if ((r->base_digest && strcmp(r->base_digest, digest) == 0) ||
-		    (r->module_digest && strcmp(r->module_digest, digest) == 0))
+		if (names(&n->list[i], digest))
 			return true;
 	}
-	if (strcmp(kind, "base") != 0 && strcmp(kind, "module") != 0)
+	if (strcmp(kind, "base") != 0 && strcmp(kind, "module") != 0 && strcmp(kind, "python") != 0)
 		return true;
 	return is_held(n->es, digest) || (n->used && n->used(n->arg, digest));
 }

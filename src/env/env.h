@@ -61,11 +61,17 @@ MUST_CHECK bool envs_toolkit(struct envs *es, const struct backend *b, struct to
 /* Is the environment ready, with this backend in it: pieces there and verified? Fills ret (may be
  * NULL) when a row exists. */
 bool envs_ready(struct envs *es, const char *name, const struct backend *b, struct db_env *ret);
+/* Is it ready, and nothing to be done about its Python either? `again`: one that could not be made
+ * is to be tried again. */
+bool envs_complete(struct envs *es, const char *name, const struct backend *b, bool again);
+/* Why the environment's Python is not to be used, NULL: it is. Borrowed from the row. */
+const char *envs_python_why_not(struct envs *es, const struct db_env *row);
 /* Builds what is missing, verifies, records. Blocks; for task steps (t NULL: no progress, no
  * cancel). Two callers for one digest share one build; the build is cancelled when the last of them
  * is. Ends ready, or built (no memory free for the check), or failed with the reason and this
  * error. What is ready stays as it is; one that holds another backend gets this one as in a
- * rebuild. Pieces that were verified with another environment are not verified again. */
+ * rebuild. Its Python comes last; without one it is as ready. Pieces that were verified with
+ * another environment are not verified again. */
 MUST_CHECK bool envs_create(struct envs *es, const char *name, const struct backend *b,
 			    struct task *t, struct err *e);
 /* Puts that backend into an environment there is (ERR_NOT_FOUND), for all its models. What works

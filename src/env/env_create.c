@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "env/env_priv.h"
+#include "env/env_python.h"
 #include "env/verify.h"
 
 /* Shares of the bar: a base takes about as long as a module; the check has VERIFY_SHARE. */
@@ -74,18 +75,6 @@ static bool make_piece(struct making *m, const struct backend *b, const struct t
 	return true;
 }
 
-static void measure(struct making *m)
-{
-	const char *const digests[] = {m->row.base_digest, m->row.module_digest};
-	int64_t bytes;
-
-	m->row.size_bytes = 0;
-	for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
-		if (digests[i] && store_size(m->es->s.store, digests[i], &bytes, NULL))
-			m->row.size_bytes += bytes;
-	}
-}
-
 static bool make_pieces(struct making *m, struct err *e)
 {
 	struct toolkit tk;
@@ -98,7 +87,11 @@ static bool make_pieces(struct making *m, struct err *e)
 	m->share = MODULE_SHARE;
 	if (m->backend->module && !make_piece(m, m->backend, &tk, &m->row.module_digest, e))
 		return err_wrap(e, "building for %s", m->backend->title);
-	measure(m);
+	env_measure(m->es, &m->row);
+	if (m->row.python_digest) {
+		free(m->row.python_reason);
+		m->row.python_reason = mem_dup("not verified yet with this build");
+	}
 	return true;
 }
 
@@ -281,6 +274,25 @@ static bool make(struct making *m, struct err *e)
 	return e->kind == ERR_CANCELLED ? false : fail(m, e);
 }
 
+/* What is only built gets it once it has proved itself. */
+static bool add_python(struct making *m, struct err *e)
+{
+	const struct env_python python = {.es = m->es,
+					  .row = &m->row,
+					  .backend = m->backend,
+					  .task = m->task,
+					  .on_step = on_step,
+					  .on_line = on_line,
+					  .cancelled = is_cancelled,
+					  .arg = m};
+
+	if (strcmp(m->row.state, env_state_name(ENV_READY)) != 0)
+		return true;
+	m->from = 1;
+	m->share = 0;
+	return env_python_make(&python, e);
+}
+
 bool envs_create(struct envs *es, const char *name, const struct backend *b, struct task *t,
 		 struct err *e)
 {
@@ -289,7 +301,7 @@ bool envs_create(struct envs *es, const char *name, const struct backend *b, str
 
 	if (!env_claim(es, name, is_cancelled, &m, e))
 		return false;
-	ok = env_row(es, name, b->name, &m.row, e) && make(&m, e);
+	ok = env_row(es, name, b->name, &m.row, e) && make(&m, e) && add_python(&m, e);
 	env_release(es, name);
 	db_env_done(&m.row);
 	return ok;
@@ -303,7 +315,7 @@ bool envs_rebuild(struct envs *es, const char *name, const struct backend *b, co
 
 	if (!env_claim(es, name, is_cancelled, &m, e))
 		return false;
-	ok = db_env_get(es->s.db, name, &m.row, e) && make(&m, e);
+	ok = db_env_get(es->s.db, name, &m.row, e) && make(&m, e) && add_python(&m, e);
 	env_release(es, name);
 	db_env_done(&m.row);
 	return ok;

@@ -38,11 +38,14 @@ void env_hold(struct envs *es, const char *name, const char *digest);
 
 /* Are all pieces that the row names in the store? Never looks at their contents. */
 bool env_pieces_there(struct envs *es, const struct db_env *row);
+/* Sum of its pieces, into the row. */
+void env_measure(struct envs *es, struct db_env *row);
 /* Row for a name: the one there is, or a new one in state planned (not saved). */
 MUST_CHECK bool env_row(struct envs *es, const char *name, const char *backend, struct db_env *ret,
 			struct err *e);
 
-/* envs/<name>/: env.json, bin/ and lib/ with links into the store; replaces what is there. */
+/* envs/<name>/: env.json, bin/ and lib/ with links into the store, its Python. In place: what the
+ * user has installed there stays. */
 MUST_CHECK bool env_folder_make(struct envs *es, const struct db_env *row, struct err *e);
 MUST_CHECK bool env_folder_remove(struct envs *es, const char *name, struct err *e);
 

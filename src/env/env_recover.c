@@ -5,14 +5,14 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "env/env_priv.h"
+#include "env/env_python.h"
 
-/* Work folders of checks whose daemon has died, and environments' folders half made. */
+/* Work folders of checks whose daemon has died. */
 static bool sweep(void *arg, const char *name, struct err *e)
 {
 	CLEANUP(free) char *path = fs_join(arg, name);
 
-	if (strncmp(name, ENV_CHECK_PREFIX, strlen(ENV_CHECK_PREFIX)) != 0 &&
-	    strncmp(name, ".new-", 5) != 0)
+	if (strncmp(name, ENV_CHECK_PREFIX, strlen(ENV_CHECK_PREFIX)) != 0)
 		return true;
 	return fs_remove_tree(path, e);
 }
@@ -20,7 +20,7 @@ static bool sweep(void *arg, const char *name, struct err *e)
 /* Roots are kept by name in the store; ours may be one short after a crash. */
 static void keep_pieces(struct envs *es, const struct db_env *row)
 {
-	const char *const digests[] = {row->base_digest, row->module_digest};
+	const char *const digests[] = {row->base_digest, row->module_digest, row->python_digest};
 	struct err e = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
@@ -35,8 +35,9 @@ static void keep_pieces(struct envs *es, const struct db_env *row)
 static bool remake_folder(struct envs *es, const struct db_env *row, struct err *e)
 {
 	CLEANUP(free) char *folder = fs_join(es->envs_dir, row->name);
+	CLEANUP(free) char *last = fs_join(folder, "env.json"); /* else it is half made */
 
-	return fs_exists(folder) || env_folder_make(es, row, e);
+	return fs_exists(last) ? env_python_facts(es, row, folder, e) : env_folder_make(es, row, e);
 }
 
 static bool recover_one(struct envs *es, struct db_env *row, struct err *e)

@@ -19,8 +19,7 @@ static bool prepare(struct task *t, void *arg, struct err *e)
 		return false;
 	environment = switch_environment(&m, c->backend);
 	db_model_done(&m);
-	return envs_ready(c->sw->s.envs, environment, c->backend, NULL) ||
-	       envs_create(c->sw->s.envs, environment, c->backend, t, e);
+	return envs_create(c->sw->s.envs, environment, c->backend, t, e);
 }
 
 static bool apply_load(struct change *c, const struct db_model *m, struct task *t, struct err *e)

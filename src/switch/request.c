@@ -215,19 +215,6 @@ static bool check_build(struct switcher *sw, const struct db_model *m, const str
 	       (force || rebuild_disturbs_nobody(sw, environment, b, m->id, e));
 }
 
-bool switch_backend(struct switcher *sw, const char *id, const char *backend, enum reload reload,
-		    bool force, struct switch_answer *ret, struct err *e)
-{
-	struct change c = {.sw = sw, .reload = reload, .force = force};
-	struct db_model m = {0};
-	bool ok;
-
-	ok = find(sw, id, &m, &c.entry, e) && backend_require(backend, &c.backend, e) &&
-	     check_build(sw, &m, c.backend, force, e) && request_switch(&c, &m, ret, e);
-	db_model_done(&m);
-	return ok;
-}
-
 bool switch_create_environment(struct switcher *sw, const char *id, const char *backend,
 			       struct switch_answer *ret, struct err *e)
 {
@@ -240,7 +227,7 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 	     check_build(sw, &m, c.backend, false, e);
 	if (ok) {
 		ret->environment = switch_environment(&m, c.backend);
-		ret->instant = envs_ready(sw->s.envs, ret->environment, c.backend, NULL);
+		ret->instant = envs_complete(sw->s.envs, ret->environment, c.backend, true);
 		snprintf(ret->message, sizeof(ret->message),
 			 ret->instant ? "The %s environment is ready"
 				      : "Creating %s environment (first time setup)...",
@@ -256,6 +243,37 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 		}
 	}
 	db_model_done(&m);
+	return ok;
+}
+
+/* Its Python was upgraded or removed underneath: a task of its own sees to it, nobody waits. */
+static void mend_python(struct switcher *sw, const char *id, const char *environment,
+			const struct backend *b)
+{
+	struct switch_answer answer = {0};
+	struct err e = {0};
+
+	if (!envs_ready(sw->s.envs, environment, b, NULL) ||
+	    envs_complete(sw->s.envs, environment, b, false))
+		return;
+	if (!switch_create_environment(sw, id, b->name, &answer, &e))
+		log_warn("Python stays as it is model=%s backend=%s reason=\"%s\", continuing", id,
+			 b->name, e.msg);
+	free(answer.environment);
+}
+
+bool switch_backend(struct switcher *sw, const char *id, const char *backend, enum reload reload,
+		    bool force, struct switch_answer *ret, struct err *e)
+{
+	struct change c = {.sw = sw, .reload = reload, .force = force};
+	struct db_model m = {0};
+	bool ok;
+
+	ok = find(sw, id, &m, &c.entry, e) && backend_require(backend, &c.backend, e) &&
+	     check_build(sw, &m, c.backend, force, e) && request_switch(&c, &m, ret, e);
+	db_model_done(&m);
+	if (ok)
+		mend_python(sw, id, ret->environment, c.backend);
 	return ok;
 }
 
@@ -329,6 +347,8 @@ bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_
 		ok = submit_load(sw, en, &m, ret_task, e);
 		pthread_mutex_unlock(&sw->lock);
 	}
+	if (ok && backend_find(m.backend))
+		mend_python(sw, id, m.environment, backend_find(m.backend));
 	db_model_done(&m);
 	return ok;
 }

@@ -235,6 +235,11 @@ bool envs_ready(struct envs *es, const char *name, const struct backend *b, stru
 	return strcmp(b->name, "cpu") == 0;
 }
 
+const char *envs_python_why_not(struct envs *es, const struct db_env *row)
+{
+	return row->python_digest ? NULL : "there is no python3 in PATH";
+}
+
 bool envs_toolkit(struct envs *es, const struct backend *b, struct toolkit *ret, struct err *e)
 {
 	ret->count = 1;

@@ -351,6 +351,8 @@ static void an_environment_in_use_stays(void **state)
 	assert_string_equal(text_at(answer, "environment", "state"), "ready");
 	assert_string_equal(
 		text_at(json_object_get(answer, "environment"), "verification", "device"), "none");
+	assert_string_equal(text_at(json_object_get(answer, "environment"), "python", "why_not"),
+			    "there is no python3 in PATH");
 	assert_int_equal(
 		json_array_size(json_object_get(json_object_get(answer, "environment"), "models")),
 		1);

@@ -413,7 +413,7 @@ static void a_newer_schema_is_refused(void **state)
 	db_free(STEAL(f->db));
 	with_sqlite(f->path, "PRAGMA user_version=99");
 	assert_refused(f->path, ERR_NOT_SUPPORTED,
-		       "was written by a newer Shunt (schema 99, this one knows 3)");
+		       "was written by a newer Shunt (schema 99, this one knows 4)");
 }
 
 static void it_is_private_and_durable(void **state)

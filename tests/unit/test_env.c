@@ -241,12 +241,10 @@ static void plans_and_leftovers_go(void **state)
 
 	put_row(f, NAME, "cpu", "planned");
 	assert_int_equal(mkdir(test_path(f->dir, "envs/.check-x"), 0700), 0);
-	assert_int_equal(mkdir(test_path(f->dir, "envs/.new-x"), 0700), 0);
 	reopen(f);
 	assert_false(db_env_get(f->db, NAME, &row, &e));
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 	assert_int_equal(access(test_path(f->dir, "envs/.check-x"), F_OK), -1);
-	assert_int_equal(access(test_path(f->dir, "envs/.new-x"), F_OK), -1);
 }
 
 static void the_folder_shows_what_is_inside(void **state)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "engine/python.h"
 #include "env/env_priv.h"
 
 #define NAME "llm_tiny_cpu"
@@ -26,6 +27,29 @@ const char *engine_release(const struct engine *en)
 
 void engine_check_tools(struct engine *en, struct toolkit *tk)
 {
+}
+
+bool engine_has_python(const struct engine *en)
+{
+	return false;
+}
+
+bool engine_python(struct engine *en, struct store *store, const struct python *p,
+		   const struct build_watch *w, char **ret_digest, struct err *e)
+{
+	fail_msg("this engine has no Python");
+	return false;
+}
+
+bool engine_find_python(struct engine *en, struct python *ret, struct err *e)
+{
+	fail_msg("nobody asks for it");
+	return false;
+}
+
+char *engine_python_check(const struct engine *en)
+{
+	return NULL;
 }
 
 void recipe_free(struct recipe *r)
