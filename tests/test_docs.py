@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOC = "docs/api.md"
-ENDPOINTS, GATEWAY = "src/api/endpoints.c", "src/gateway/gateway.c"
+ENDPOINTS, GATEWAY = "src/api/endpoints.c", "src/gateway/paths.c"
 OPTIONS, CONFIG = "src/model/option.c", "src/daemon/config.c"
 COMMANDS, ERRORS = "src/cli/cli.c", "src/base/err.h"
 FILES = (DOC, ENDPOINTS, GATEWAY, OPTIONS, CONFIG, COMMANDS, ERRORS)
@@ -204,7 +204,7 @@ def test_every_flag_of_a_command_is_in_its_usage():
         # a row of a C table that the page lacks
         (ENDPOINTS, '{"GET",    "/tasks",', '{"GET", "/new", x, NULL, false},\n\t{"GET", "/tasks",',
          "endpoints: lacks: GET /new"),
-        (GATEWAY, '"/tokenize"', '"/tokenize", "/new"', "endpoints: lacks: POST /new"),
+        (GATEWAY, '{"/tokenize"', '{"/new"}, {"/tokenize"', "endpoints: lacks: POST /new"),
         (OPTIONS, '{"threads", OPTION_INT', '{"fibres", OPTION_INT', "lacks: | `fibres` |"),
         (CONFIG, '{"log_level",', '{"log_colour",', "lacks: | `log_colour` |"),
         (COMMANDS, '{"cancel", ', '{"abort", ', "lacks: | `shunt abort ID` |"),

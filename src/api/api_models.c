@@ -210,9 +210,13 @@ bool model_merge_options(struct api *a, const char *id, const json_t *changes, c
 	bool ok;
 
 	pthread_mutex_lock(&a->options_lock);
-	ok = db_model_get(a->s.db, id, &m, e) && option_merge(m.options, changes, &merged, NULL, e);
+	ok = db_model_get(a->s.db, id, &m, e) &&
+	     option_merge(m.options, changes, &merged, NULL, e) &&
+	     (!json_object_get(changes, "aliases") || catalog_names_free(a->s.db, id, merged, e));
 	if (ok && (!m.options || strcmp(m.options, merged) != 0))
 		ok = db_model_set_options(a->s.db, id, merged, e);
+	if (ok && json_object_get(changes, "aliases"))
+		switcher_model_added(a->s.switcher, id);
 	pthread_mutex_unlock(&a->options_lock);
 	if (ok && ret_old)
 		*ret_old = STEAL(m.options);

@@ -68,6 +68,17 @@ size_t call_body_limit(const struct call *c)
 	return c->gateway ? GATEWAY_BODY : MANAGEMENT_BODY;
 }
 
+/* An alias in the path becomes the id. */
+static void by_id(struct call *c)
+{
+	const struct route *route = routes_find(c->api->s.routes, c->match.part);
+
+	if (route && strcmp(route_model(route), c->match.part) != 0) {
+		free(c->match.part);
+		c->match.part = mem_dup(route_model(route));
+	}
+}
+
 /* The row and the part of its path, before the body is read. */
 static bool find_row(struct call *c, struct err *e)
 {
@@ -78,8 +89,12 @@ static bool find_row(struct call *c, struct err *e)
 		return false;
 	}
 	part = c->match.part;
-	if (!part || strcmp(c->match.part_name, "id") != 0 || catalog_id_valid(part))
+	if (!part || strcmp(c->match.part_name, "id") != 0)
 		return true;
+	if (catalog_id_valid(part)) {
+		by_id(c);
+		return true;
+	}
 	(void)err_set(e, ERR_INVALID, "'%.60s'%s is not a model id", part,
 		      strlen(part) > 60 ? "…" : "");
 	return err_hint(e, "1 to 200 of A-Z a-z 0-9 . _ : @ + -, the first a letter or digit; "
@@ -250,7 +265,7 @@ enum MHD_Result call_refuse(struct call *c)
 {
 	const struct err *e = &c->refused;
 	bool openai = c->gateway || strncmp(c->path, "/v1/", 4) == 0;
-	struct MHD_Response *r = openai ? gateway_error(e) : error_response(e);
+	struct MHD_Response *r = openai ? gateway_error(c->path, e) : error_response(e);
 	int status = c->allowed_status ? c->allowed_status : err_http_status(e->kind);
 
 	if (status >= MHD_HTTP_INTERNAL_SERVER_ERROR && e->kind != ERR_NOT_SUPPORTED &&

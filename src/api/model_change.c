@@ -126,6 +126,8 @@ bool model_load(struct call *c, struct err *e)
 		    !db_model_set_options(c->api->s.db, c->match.part, old, &ignored))
 			log_warn("options kept model=%s reason=\"%s\", continuing", c->match.part,
 				 ignored.msg);
+		if (json_object_get(c->body, "aliases"))
+			switcher_model_added(c->api->s.switcher, c->match.part);
 		return false;
 	}
 	call_set(c, "task_id", answer_text(task));

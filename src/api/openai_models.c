@@ -2,12 +2,13 @@
 /* GET /v1/models, as OpenAI's clients read it. */
 
 #include "api/handlers.h"
+#include "model/option.h"
 
-static json_t *openai_json(const struct db_model *m)
+static json_t *openai_json(const struct db_model *m, const char *name)
 {
 	json_t *meta, *j = json_object();
 
-	json_object_set_new(j, "id", answer_text(m->id));
+	json_object_set_new(j, "id", answer_text(name));
 	json_object_set_new(j, "object", json_string("model"));
 	json_object_set_new(j, "created", json_integer(m->created / 1000));
 	json_object_set_new(j, "owned_by", json_string("shunt"));
@@ -17,6 +18,17 @@ static json_t *openai_json(const struct db_model *m)
 	json_object_set_new(meta, "size", json_integer(m->size_bytes));
 	json_object_set_new(j, "meta", meta);
 	return j;
+}
+
+/* By its id and each alias: what a client may ask for. */
+static void add_names(json_t *list, const struct db_model *m)
+{
+	CLEANUP(strv_done) struct strv aliases = {0};
+
+	json_array_append_new(list, openai_json(m, m->id));
+	option_aliases(m->options, &aliases);
+	for (size_t i = 0; i < aliases.count; i++)
+		json_array_append_new(list, openai_json(m, aliases.items[i]));
 }
 
 bool models_openai(struct call *c, struct err *e)
@@ -29,7 +41,7 @@ bool models_openai(struct call *c, struct err *e)
 		return false;
 	list = json_array();
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, openai_json(&models[i]));
+		add_names(list, &models[i]);
 	db_models_free(models, count);
 	json_object_clear(c->reply); /* no "success" here */
 	call_set(c, "object", json_string("list"));
@@ -44,7 +56,7 @@ bool models_openai_one(struct call *c, struct err *e)
 	if (!model_require(c->api, c->match.part, &m, e))
 		return false;
 	json_decref(c->reply);
-	c->reply = openai_json(&m);
+	c->reply = openai_json(&m, m.id);
 	db_model_done(&m);
 	return true;
 }

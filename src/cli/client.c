@@ -132,6 +132,20 @@ static void add_name(struct buf *names, const char *id)
 	buf_printf(names, "%s%s", names->len ? ", " : "", id);
 }
 
+static bool has_alias(const json_t *model, const char *name)
+{
+	const json_t *list = json_object_get(json_object_get(model, "options"), "aliases"), *item;
+	size_t i;
+
+	json_array_foreach(list, i, item) {
+		const char *alias = json_string_value(item);
+
+		if (alias && strcmp(alias, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The id in the list that name means; NULL: none or several, e says which. Borrowed. */
 static const char *find_model(const json_t *models, const char *name, struct err *e)
 {
@@ -144,7 +158,7 @@ static const char *find_model(const json_t *models, const char *name, struct err
 	json_array_foreach(models, i, m) {
 		const char *id = client_text(m, "id");
 
-		if (strcmp(id, name) == 0)
+		if (strcmp(id, name) == 0 || has_alias(m, name))
 			return id;
 		if (name[0] && strncasecmp(id, name, strlen(name)) == 0) {
 			found = id;

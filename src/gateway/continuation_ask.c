@@ -107,6 +107,7 @@ static const struct field {
 	{"cache_prompt", any},
 	{"sse_ping_interval", any},
 	{"user", any},
+	{"keep_alive", any},
 	{"metadata", any},
 	{"store", any},
 	{"service_tier", any},

@@ -4,15 +4,10 @@
 /* Inside a continuation: the record (continuation.c), the request made of it
  * (continuation_ask.c), the second worker's events (continuation_rewrite.c). */
 
-#include <jansson.h>
 #include <stdint.h>
 
 #include "gateway/continuation.h"
-
-static inline void json_decref_p(json_t **j)
-{
-	json_decref(*j);
-}
+#include "gateway/json.h"
 
 struct continuation {
 	bool chat; /* else a completion */

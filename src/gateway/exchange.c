@@ -214,6 +214,8 @@ bool exchange_ask(struct exchange *c, struct err *e)
 	struct upstream_watch watch = watch_of(c);
 	bool rest;
 
+	if (c->keeps)
+		switcher_keep_alive(c->switcher, c->model, c->keep_alive_ms);
 	if (!count_tokens(c, e))
 		return failed(c, e);
 	rest = c->rest.len > 0;

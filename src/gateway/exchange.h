@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "gateway/continuation.h"
+#include "gateway/dialect.h"
 #include "gateway/http1.h"
 #include "gateway/scan.h"
 #include "gateway/upstream.h"
@@ -32,14 +33,17 @@ struct exchange {
 	struct switcher *switcher;
 	struct upstreams *upstreams;
 	struct route *route;
+	const struct dialect *dialect;
 	const char *path;
 	const char *body; /* borrowed until the request ends; or `edited` */
 	size_t len;
 	char *edited; /* a copy without id_slot, or NULL */
 	int client_fd;
-	int64_t tick_ms; /* between two signs of life of a waiting stream */
-	bool stream;     /* the client asked for events */
-	char model[SCAN_MODEL_MAX];
+	bool stream;                /* the client asked for events */
+	bool keeps;                 /* keep_alive_ms was said */
+	int64_t keep_alive_ms;      /* -1: for ever */
+	int64_t tick_ms;            /* between two signs of life of a waiting stream */
+	char model[SCAN_MODEL_MAX]; /* its id */
 
 	enum exchange_state state;
 	struct route_place place;

@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/gateway.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/exchange.h"
 #include "gateway/gateway_priv.h"
-#include "gateway/openai.h"
+#include "gateway/keep_alive.h"
 #include "gateway/relay.h"
+#include "gateway/target.h"
 
 #define TICK_MS 5000
 
 struct moved {
 	struct moved *next;
 	int client_fd;
-};
-
-static const char *const paths[] = {
-	"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/tokenize",
-	"/detokenize",          "/apply-template", "/infill",
 };
 
 struct gateway *gateway_new(struct routes *routes, struct switcher *switcher)
@@ -112,52 +109,19 @@ bool gateway_forget_moved(struct gateway *g, int client_fd)
 	return found != NULL;
 }
 
-const char *gateway_path(const char *path)
-{
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
-		if (strcmp(paths[i], path) == 0)
-			return paths[i];
-	return NULL;
-}
-
-bool gateway_owns(const char *path)
-{
-	return gateway_path(path) != NULL;
-}
-
-struct MHD_Response *gateway_error(const struct err *e)
-{
-	return openai_error_response(e, NULL);
-}
-
-static enum MHD_Result refuse_method(const char *method, const char *path, struct MHD_Connection *c)
+static enum MHD_Result refuse_method(const char *method, const struct gateway_path *path,
+				     struct MHD_Connection *c)
 {
 	struct MHD_Response *r;
 	enum MHD_Result queued;
 	struct err e = {0};
 
-	err_set(&e, ERR_INVALID, "%s %s: only POST is known here", method, path);
-	r = openai_error_response(&e, NULL);
+	err_set(&e, ERR_INVALID, "%s %s: only POST is known here", method, path->path);
+	r = dialect_response(path->dialect, &e, NULL);
 	MHD_add_response_header(r, "Allow", "POST");
 	queued = MHD_queue_response(c, MHD_HTTP_METHOD_NOT_ALLOWED, r);
 	MHD_destroy_response(r);
 	return queued;
-}
-
-/* Which model, and is it one of ours? */
-static bool find_route(const struct gateway *g, const struct scan *s, struct route **ret,
-		       struct err *e)
-{
-	if (!s->has_model || !s->model[0]) {
-		err_set(e, ERR_INVALID, "the body names no model");
-		return err_hint(e, "add \"model\": one of GET /v1/models");
-	}
-	*ret = routes_find(g->routes, s->model);
-	if (!*ret) {
-		err_set(e, ERR_NOT_FOUND, "model '%.200s' does not exist", s->model);
-		return err_hint(e, "GET /v1/models lists those that do");
-	}
-	return true;
 }
 
 /* The worker must not be told which slot to use: it takes the index modulo their number. */
@@ -184,42 +148,63 @@ static enum MHD_Result run(struct exchange *taken, struct MHD_Connection *c)
 		if (turn == ROUTE_ADMITTED && exchange_ask(ex, &e))
 			return relay_answer(STEAL(ex), c);
 	} while (turn == ROUTE_ADMITTED && ex->moving);
-	return relay_error(&e, NULL, c);
+	return relay_error(ex->dialect, &e, NULL, c);
+}
+
+/* What the request asks of us, not of the worker. */
+static bool read_wishes(struct exchange *ex, const struct gateway_path *path, const struct scan *s,
+			struct err *e)
+{
+	if (path->messages && !s->has_messages)
+		return err_set(e, ERR_INVALID, "'messages' is missing, or no list");
+	if (s->keep_alive) {
+		ex->keeps = true;
+		return keep_alive_parse(ex->body + s->keep_alive, s->keep_alive_len,
+					&ex->keep_alive_ms, e);
+	}
+	return true;
+}
+
+static enum MHD_Result refuse(struct exchange *taken, const char *param, const struct err *e,
+			      struct MHD_Connection *c)
+{
+	CLEANUP(exchange_free) struct exchange *ex = taken;
+
+	return relay_error(ex->dialect, e, param, c);
 }
 
 enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int client_fd,
 			       const char *method, const char *path, const char *body,
 			       size_t body_len)
 {
-	const char *known = gateway_path(path);
-	struct route *route;
-	struct scan scan;
+	const struct gateway_path *known = gateway_path(path);
 	struct exchange *ex;
+	struct scan scan;
 	struct err e = {0};
 
 	if (!known)
 		err_set(&e, ERR_NOT_FOUND, "no such path: '%.200s'", path);
 	if (!known)
-		return relay_error(&e, NULL, c);
+		return relay_error(&dialect_openai, &e, NULL, c);
 	if (strcmp(method, MHD_HTTP_METHOD_POST) != 0)
 		return refuse_method(method, known, c);
-	if (!scan_request(body, body_len, &scan, &e))
-		return relay_error(&e, NULL, c);
-	if (!find_route(g, &scan, &route, &e))
-		return relay_error(&e, "model", c);
 	ex = mem_alloc(sizeof(*ex));
 	ex->gateway = g;
 	ex->switcher = g->switcher;
 	ex->upstreams = g->upstreams;
-	ex->route = route;
-	ex->path = known;
+	ex->dialect = known->dialect;
+	ex->path = known->path;
 	ex->body = body;
 	ex->len = body_len;
 	ex->client_fd = client_fd;
-	ex->place.moved = gateway_forget_moved(g, client_fd);
 	ex->tick_ms = g->tick_ms;
+	ex->place.moved = gateway_forget_moved(g, client_fd);
+	if (!scan_request(body, body_len, &scan, &e) || !read_wishes(ex, known, &scan, &e))
+		return refuse(ex, NULL, &e, c);
+	if (!target_find(g, &scan, &ex->route, &e))
+		return refuse(ex, "model", &e, c);
+	(void)snprintf(ex->model, sizeof(ex->model), "%s", route_model(ex->route));
 	ex->stream = scan.stream;
-	memcpy(ex->model, scan.model, sizeof(ex->model));
 	if (scan.has_id_slot)
 		without_slot(ex);
 	return run(ex, c);

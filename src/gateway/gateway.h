@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * OpenAI-compatible requests: find the route, hold or queue, proxy to the worker's Unix socket byte
- * for byte, streaming included. Runs in the HTTP server's connection thread (microhttpd, one thread
- * per connection).
+ * Requests of inference, in OpenAI's and Anthropic's form: find the route, hold or queue, proxy to
+ * the worker's Unix socket byte for byte, streaming included. Runs in the HTTP server's connection
+ * thread (microhttpd, one thread per connection).
  */
 
 #include <microhttpd.h>
@@ -24,14 +24,15 @@ void gateway_cut_all(struct gateway *g);
  * the first request. */
 void gateway_set_tick(struct gateway *g, int64_t tick_ms);
 
-/* Is this path (without query) one the gateway proxies? The API serves GET /v1/models. */
+/* Is this path (without query) one the gateway proxies? The API serves GET /v1/models. paths.c has
+ * the list. */
 bool gateway_owns(const char *path);
 /* The whole request is in memory; the body stays there until the request has ended
  * (NOTIFY_COMPLETED): a stream that waits long sends it to the worker later. Queues the response
- * (also for errors, in OpenAI's format). client_fd: to notice that it left. MHD_NO: the client has
- * gone. */
+ * (also for errors, in the format of the path's clients). client_fd: to notice that it left.
+ * MHD_NO: the client has gone. */
 enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int client_fd,
 			       const char *method, const char *path, const char *body,
 			       size_t body_len);
-/* An error in OpenAI's format, as a response; the caller queues it. */
-struct MHD_Response *gateway_error(const struct err *e);
+/* An error in the format of the path's clients, as a response; the caller queues it. */
+struct MHD_Response *gateway_error(const char *path, const struct err *e);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "gateway/gateway.h"
+#include "gateway/paths.h"
 #include "gateway/upstream.h"
 
 struct gateway {
@@ -26,8 +27,6 @@ void gateway_expect_moved(struct gateway *g, int client_fd);
 /* Was it? Also for a new client, with the number of one that has gone. */
 bool gateway_forget_moved(struct gateway *g, int client_fd);
 
-/* The path as a string that outlives the request; NULL: none of ours. */
-const char *gateway_path(const char *path);
 /* Must this answer end before its end? Then e says why. */
 bool gateway_must_cut(const struct gateway *g, const struct route_ticket *t, const char *model,
 		      struct err *e);

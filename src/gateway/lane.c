@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -203,22 +204,26 @@ static void open_door(struct lane *l, const struct door *d)
 static struct route *find_route(struct lane *l, struct client *c, const struct post *p,
 				const char **ret_path)
 {
+	const struct gateway_path *known = gateway_path(p->path);
 	struct lane_facts facts = {.host = p->host,
 				   .content_type = p->content_type,
 				   .authorization = p->authorization,
 				   .api_key = p->api_key};
 	struct err ignored = {0};
+	struct route *route;
 	struct scan scan;
 
-	*ret_path = gateway_path(p->path);
-	if (!*ret_path || atomic_load(&l->refusing) ||
+	if (!known || !known->plain || atomic_load(&l->refusing) ||
 	    !c->door->settings.may(c->door->settings.arg, &facts))
 		return NULL;
 	if (!scan_request(p->body, p->body_len, &scan, &ignored) || !scan.has_model ||
-	    scan.has_id_slot)
+	    scan.has_id_slot || scan.keep_alive)
 		return NULL;
-	memcpy(c->model, scan.model, sizeof(c->model));
-	return routes_find(l->g->routes, scan.model);
+	route = routes_find(l->g->routes, scan.model);
+	if (route)
+		(void)snprintf(c->model, sizeof(c->model), "%s", route_model(route));
+	*ret_path = known->path;
+	return route;
 }
 
 void lane_read(struct lane *l, struct client *c)

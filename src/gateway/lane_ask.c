@@ -12,9 +12,9 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "gateway/dialect.h"
 #include "gateway/exchange.h"
 #include "gateway/lane_priv.h"
-#include "gateway/openai.h"
 
 #define IDLE_MS 4000 /* as upstream.c, and for the same reason */
 #define REQUESTS_MAX 99
@@ -189,7 +189,7 @@ static void answer_error(struct lane *l, struct client *c, const struct err *e)
 	char head[HEAD_SIZE];
 	int n;
 
-	openai_error_text(e, NULL, &text);
+	dialect_openai.error(e, NULL, &text);
 	n = snprintf(head, sizeof(head),
 		     "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n%s"
 		     "Content-Length: %zu\r\n\r\n",
@@ -209,7 +209,7 @@ static void end_with_event(struct lane *l, struct client *c, const struct err *e
 
 	if (c->in_event)
 		buf_str(&event, "\n\n");
-	openai_error_event(e, &event);
+	dialect_openai.error_event(e, &event);
 	(void)snprintf(line, sizeof(line), "%zx\r\n", event.len);
 	struct iovec parts[] = {{line, strlen(line)}, {event.data, event.len}, {last, 7}};
 

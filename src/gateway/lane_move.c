@@ -163,6 +163,7 @@ static struct exchange *exchange_of(const struct lane *l, struct client *c)
 	ex->tick_ms = l->g->tick_ms;
 	ex->route = c->ticket.route;
 	ex->path = c->path;
+	ex->dialect = &dialect_openai;
 	ex->len = c->body_len;
 	ex->body = ex->edited = STEAL(c->asked);
 	ex->so_far = STEAL(c->so_far);

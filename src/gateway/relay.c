@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/openai.h"
-
 #define WHOLE_MAX (1024 * 1024) /* longer answers go out as they come */
 #define BLOCK_SIZE 16384
 #define EVENT_MAX ((size_t)65536) /* of an answer that is put into one event */
@@ -26,11 +24,12 @@ static enum MHD_Result queue(struct MHD_Connection *c, unsigned status, struct M
 	return queued;
 }
 
-enum MHD_Result relay_error(const struct err *e, const char *param, struct MHD_Connection *c)
+enum MHD_Result relay_error(const struct dialect *d, const struct err *e, const char *param,
+			    struct MHD_Connection *c)
 {
 	if (e->kind == ERR_CANCELLED)
 		return MHD_NO;
-	return queue(c, (unsigned)err_http_status(e->kind), openai_error_response(e, param));
+	return queue(c, (unsigned)err_http_status(e->kind), dialect_response(d, e, param));
 }
 
 /* --- as it comes -------------------------------------------------------- */
@@ -41,30 +40,42 @@ static void say_error(struct exchange *ex, const struct err *e)
 	ex->state = e->kind == ERR_CANCELLED ? EXCHANGE_OVER : EXCHANGE_LAST_WORDS;
 	if (ex->in_event)
 		buf_str(&ex->words, "\n\n");
-	openai_error_event(e, &ex->words);
+	ex->dialect->error_event(e, &ex->words);
+}
+
+static bool read_event(struct exchange *ex, struct buf *ret, struct err *e)
+{
+	char piece[1024];
+	size_t len = 1;
+
+	while (len > 0) {
+		if (!exchange_read(ex, piece, sizeof(piece), &len, e))
+			return false;
+		if (ret->len + len > EVENT_MAX)
+			return err_set(e, ERR_WORKER,
+				       "model '%s': the worker answered with status %d", ex->model,
+				       ex->head.status);
+		buf_add(ret, piece, len);
+	}
+	return true;
 }
 
 /* The worker answered an error, or no events: all of it in one event. */
 static bool say_answer(struct exchange *ex, struct err *e)
 {
-	size_t from, len = 1;
-	char piece[1024];
+	CLEANUP(buf_done) struct buf answer = {0};
 
-	buf_str(&ex->words, "data: ");
-	while (len > 0) {
-		if (!exchange_read(ex, piece, sizeof(piece), &len, e))
-			return false;
-		if (ex->words.len + len > EVENT_MAX) {
-			err_set(e, ERR_WORKER, "model '%s': the worker answered with status %d",
-				ex->model, ex->head.status);
-			return false;
-		}
-		from = ex->words.len;
-		buf_add(&ex->words, piece, len);
-		for (size_t i = from; i < ex->words.len; i++) /* in JSON only between tokens */
-			if (ex->words.data[i] == '\n' || ex->words.data[i] == '\r')
-				ex->words.data[i] = ' ';
+	if (!read_event(ex, &answer, e))
+		return false;
+	if (ex->dialect->rewrites_errors) {
+		dialect_read_error(ex->head.status, answer.data, answer.len, e);
+		return false;
 	}
+	for (size_t i = 0; i < answer.len; i++) /* in JSON only between tokens */
+		if (answer.data[i] == '\n' || answer.data[i] == '\r')
+			answer.data[i] = ' ';
+	buf_str(&ex->words, "data: ");
+	buf_add(&ex->words, answer.data, answer.len);
 	buf_str(&ex->words, "\n\ndata: [DONE]\n\n");
 	ex->state = EXCHANGE_LAST_WORDS;
 	return true;
@@ -72,21 +83,21 @@ static bool say_answer(struct exchange *ex, struct err *e)
 
 static ssize_t wait_on(struct exchange *ex, char *out)
 {
-	static const char comment[] = ": waiting\n\n";
+	const char *sign = ex->dialect->sign_of_life;
+	size_t sign_len = strlen(sign);
 	struct err e = {0};
 	enum route_turn turn = exchange_enter(ex, ex->tick_ms, &e);
 	bool ok;
 
 	if (turn == ROUTE_WAITING) {
-		memcpy(out, comment, sizeof(comment) - 1);
-		return sizeof(comment) - 1;
+		memcpy(out, sign, sign_len);
+		return (ssize_t)sign_len;
 	}
 	ok = turn == ROUTE_ADMITTED && exchange_ask(ex, &e);
 	if (ok && (ex->head.status != 200 || !http1_is_events(&ex->head)))
 		ok = say_answer(ex, &e);
 	if (!ok && !ex->moving) {
 		ex->in_event = false;
-		buf_done(&ex->words);
 		say_error(ex, &e);
 	}
 	return 0;
@@ -193,7 +204,12 @@ static enum MHD_Result answer_whole(struct exchange *ex, struct MHD_Connection *
 	size_t len;
 
 	if (!read_whole(ex, &data, &len, &e))
-		return relay_error(&e, NULL, c);
+		return relay_error(ex->dialect, &e, NULL, c);
+	if (ex->head.status >= 400 && ex->dialect->rewrites_errors) {
+		dialect_read_error(ex->head.status, data, len, &e);
+		free(data);
+		return relay_error(ex->dialect, &e, NULL, c);
+	}
 	r = MHD_create_response_from_buffer(len, data, MHD_RESPMEM_MUST_FREE);
 	if (ex->head.content_type[0])
 		MHD_add_response_header(r, "Content-Type", ex->head.content_type);

@@ -16,4 +16,5 @@ enum MHD_Result relay_waiting(struct exchange *ex, struct MHD_Connection *c);
  * 0; MHD_CONTENT_READER_END_… at the end. */
 ssize_t relay_next(void *exchange, uint64_t pos, char *out, size_t size);
 /* param: the field that was wrong, or NULL. A client that has gone gets nothing. */
-enum MHD_Result relay_error(const struct err *e, const char *param, struct MHD_Connection *c);
+enum MHD_Result relay_error(const struct dialect *d, const struct err *e, const char *param,
+			    struct MHD_Connection *c);

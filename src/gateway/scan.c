@@ -332,6 +332,7 @@ static bool read_model(struct cursor *c, struct scan *s)
 	struct text t = {.data = s->model, .size = sizeof(s->model) - 1};
 
 	s->has_model = is_next(c, '"');
+	s->odd_model = !s->has_model && !is_next(c, 'n');
 	s->model[0] = '\0';
 	if (!s->has_model)
 		return value(c);
@@ -346,6 +347,37 @@ static bool read_model(struct cursor *c, struct scan *s)
 static bool read_stream(struct cursor *c, struct scan *s)
 {
 	s->stream = is_next(c, 't');
+	return value(c);
+}
+
+static bool read_keep_alive(struct cursor *c, struct scan *s)
+{
+	const char *from = c->at;
+
+	if (!value(c))
+		return false;
+	s->keep_alive = *from == 'n' ? 0 : (size_t)(from - c->start);
+	s->keep_alive_len = (size_t)(c->at - from);
+	return true;
+}
+
+static bool read_messages(struct cursor *c, struct scan *s)
+{
+	s->has_messages = is_next(c, '[');
+	return value(c);
+}
+
+/* The top-level fields that are looked at; others are only checked. */
+static bool member_value(struct cursor *c, struct scan *s, const struct text *name)
+{
+	if (is(name, "model"))
+		return read_model(c, s);
+	if (is(name, "stream"))
+		return read_stream(c, s);
+	if (is(name, "messages"))
+		return read_messages(c, s);
+	if (is(name, "keep_alive"))
+		return read_keep_alive(c, s);
 	return value(c);
 }
 
@@ -373,7 +405,7 @@ static bool member(struct cursor *c, struct scan *s, const char **comma, bool *r
 	skip_space(c);
 	slot = is(&t, "id_slot");
 	s->has_id_slot |= slot;
-	if (is(&t, "model") ? !read_model(c, s) : is(&t, "stream") ? !read_stream(c, s) : !value(c))
+	if (!member_value(c, s, &t))
 		return false;
 	if (slot)
 		blank(c, from, c->at);
@@ -413,7 +445,8 @@ bool scan_request(const char *body, size_t len, struct scan *ret, struct err *e)
 	struct scan s;
 
 	s.model[0] = '\0';
-	s.has_model = s.stream = s.has_id_slot = false;
+	s.has_model = s.stream = s.has_id_slot = s.has_messages = s.odd_model = false;
+	s.keep_alive = s.keep_alive_len = 0;
 	if (!document(&c, &s)) {
 		err_set(e, ERR_INVALID, "the body is not a JSON object: %s at byte %zu", c.problem,
 			(size_t)(c.at - body));

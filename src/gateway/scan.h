@@ -3,9 +3,9 @@
 
 /*
  * What the gateway must know of a request's body, found without building a tree: the top-level
- * `model`, `stream` and `id_slot`. Checks the whole text as strictly as the worker's parser (RFC
- * 8259, UTF-8), so that both understand the same; of a key given twice the last one counts, there
- * and here. Pure functions, any thread.
+ * `model`, `stream`, `id_slot`, `keep_alive` and whether `messages` is a list. Checks the whole
+ * text as strictly as the worker's parser (RFC 8259, UTF-8), so that both understand the same; of a
+ * key given twice the last one counts, there and here. Pure functions, any thread.
  */
 
 #include <stdbool.h>
@@ -18,8 +18,12 @@
 struct scan {
 	char model[SCAN_MODEL_MAX]; /* "" unless has_model; a longer one is cut */
 	bool has_model;             /* it is there, and a string */
+	bool odd_model;             /* it is there, and neither a string nor null */
 	bool stream;                /* "stream": true */
 	bool has_id_slot;
+	bool has_messages; /* "messages": a list */
+	size_t keep_alive; /* where its value stands in the body; 0: it is not there, or null */
+	size_t keep_alive_len;
 };
 
 /* ERR_INVALID: not a JSON object, nested too deep, or a model that is no string; says where. */

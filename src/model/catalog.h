@@ -16,6 +16,10 @@ bool catalog_id_valid(const char *id);
  * characters "-", cut at 200. Caller frees. */
 char *catalog_id_from_path(const char *path);
 
+/* May the model `id` have these options' aliases, and its id? ERR_INVALID: not even alone;
+ * ERR_CONFLICT names the model that has one of the names. */
+MUST_CHECK bool catalog_names_free(struct db *db, const char *id, const char *options,
+				   struct err *e);
 /* Reads the GGUF and inserts the row. id NULL: from the file name. path is made absolute. options:
  * JSON text or NULL (already checked). */
 MUST_CHECK bool catalog_add(struct db *db, const char *path, const char *id, const char *options,

@@ -75,7 +75,7 @@ static const struct option table[] = {
 	{"runtime", OPTION_CHOICE, false, true, 0, 0, "server|python", "server", NULL,
 	 "what runs it; python comes in a later release"},
 	{"aliases", OPTION_IDS, false, false, 0, 16, NULL, "none", NULL,
-	 "other names of the model (kept for a later release)"},
+	 "other names of the model"},
 	{"pinned", OPTION_BOOL, false, false, 0, 0, NULL, "false", NULL,
 	 "never unloaded unasked: neither when idle nor to make room for another model"},
 	{"keep_loaded", OPTION_BOOL, false, false, 0, 0, NULL, "false", NULL,

@@ -99,6 +99,16 @@ int64_t option_idle_unload_ms(const char *stored, int64_t fallback_ms)
 	return seconds < 0 ? fallback_ms : seconds * 1000;
 }
 
+void option_aliases(const char *stored, struct strv *ret)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+	const json_t *list = json_object_get(options, "aliases"), *item;
+	size_t i;
+
+	json_array_foreach(list, i, item)
+		strv_add(ret, json_string_value(item));
+}
+
 bool option_migrate(const char *stored)
 {
 	CLEANUP(json_decref) json_t *options = load(stored);

@@ -62,6 +62,30 @@ bool idle_unload(struct switcher *sw, struct entry *en, const char *why)
 	return ok;
 }
 
+void switcher_keep_alive(struct switcher *sw, const char *id, int64_t ms)
+{
+	struct entry *en;
+
+	pthread_mutex_lock(&sw->lock);
+	en = entry_find(sw, id);
+	if (en) {
+		en->kept_alive = true;
+		en->keep_alive_ms = ms < 0 ? 0 : ms > 0 ? ms : 1;
+	}
+	pthread_mutex_unlock(&sw->lock);
+}
+
+/* What the last request with a keep_alive said, else the option. 0: for ever. */
+static int64_t wanted_ms(struct switcher *sw, const struct entry *en, int64_t option_ms)
+{
+	int64_t ms;
+
+	pthread_mutex_lock(&sw->lock);
+	ms = en->kept_alive ? en->keep_alive_ms : option_ms;
+	pthread_mutex_unlock(&sw->lock);
+	return ms;
+}
+
 /* How long it has been idle if that is too long; 0: it stays. */
 static int64_t too_long_ms(struct switcher *sw, const struct entry *en, int64_t idle_ms)
 {
@@ -72,7 +96,7 @@ static int64_t too_long_ms(struct switcher *sw, const struct entry *en, int64_t 
 	if (!db_model_get(sw->s.db, en->id, &m, &ignored))
 		return 0;
 	if (!option_flag(m.options, "pinned", false))
-		most = option_idle_unload_ms(m.options, sw->s.idle_unload_ms);
+		most = wanted_ms(sw, en, option_idle_unload_ms(m.options, sw->s.idle_unload_ms));
 	db_model_done(&m);
 	return most > 0 && idle_ms >= most ? idle_ms : 0;
 }

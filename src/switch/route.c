@@ -27,16 +27,22 @@ struct route {
 	int64_t held_since;  /* end of the drain, monotonic ms; INT64_MAX while draining */
 	struct err why;      /* of the last close, for those who waited then */
 	unsigned closes;     /* grows with each close */
-	bool removed;
+	atomic_bool removed; /* written under lock, read anywhere */
 	uint64_t total;
 	int64_t last_request;
 };
 
+struct alias {
+	char *name;
+	struct route *route;
+};
+
 /* An immutable list. Old ones stay until the end (a reader may still look at them): one per model
- * added, so bounded by what people register. */
+ * added or named anew, so bounded by what people register. */
 struct table {
 	struct table *older;
-	size_t count;
+	size_t count, alias_count;
+	struct alias *aliases;
 	struct route *routes[];
 };
 
@@ -66,6 +72,14 @@ static void free_route(struct route *r)
 	free(r);
 }
 
+static void free_table(struct table *t)
+{
+	for (size_t i = 0; i < t->alias_count; i++)
+		free(t->aliases[i].name);
+	free(t->aliases);
+	free(t);
+}
+
 void routes_free(struct routes *rs)
 {
 	struct table *t;
@@ -78,7 +92,7 @@ void routes_free(struct routes *rs)
 	while (t) {
 		struct table *older = t->older;
 
-		free(t);
+		free_table(t);
 		t = older;
 	}
 	pthread_mutex_destroy(&rs->lock);
@@ -93,9 +107,20 @@ static struct route *look_up(const struct table *t, const char *id)
 	return NULL;
 }
 
-struct route *routes_find(struct routes *rs, const char *model_id)
+struct route *routes_find(struct routes *rs, const char *name)
 {
-	return look_up(atomic_load_explicit(&rs->table, memory_order_acquire), model_id);
+	const struct table *t = atomic_load_explicit(&rs->table, memory_order_acquire);
+	struct route *r = look_up(t, name);
+
+	for (size_t i = 0; (!r || atomic_load(&r->removed)) && i < t->alias_count; i++)
+		if (strcmp(t->aliases[i].name, name) == 0)
+			return t->aliases[i].route;
+	return r;
+}
+
+const char *route_model(const struct route *r)
+{
+	return r->id;
 }
 
 static struct route *new_route(struct routes *rs, const char *id)
@@ -110,6 +135,26 @@ static struct route *new_route(struct routes *rs, const char *id)
 	return r;
 }
 
+static void add_alias(struct table *t, const char *name, struct route *r)
+{
+	t->aliases = mem_grow(t->aliases, t->alias_count + 1, sizeof(*t->aliases));
+	t->aliases[t->alias_count++] = (struct alias){.name = mem_dup(name), .route = r};
+}
+
+/* With room for one more route; without the aliases of one, which may be NULL. */
+static struct table *copy(struct table *old, const struct route *nameless)
+{
+	struct table *t = mem_alloc(sizeof(*t) + (old->count + 1) * sizeof(struct route *));
+
+	memcpy(t->routes, old->routes, old->count * sizeof(struct route *));
+	t->count = old->count;
+	t->older = old;
+	for (size_t i = 0; i < old->alias_count; i++)
+		if (old->aliases[i].route != nameless)
+			add_alias(t, old->aliases[i].name, old->aliases[i].route);
+	return t;
+}
+
 struct route *routes_add(struct routes *rs, const char *model_id)
 {
 	struct table *old, *t;
@@ -120,11 +165,8 @@ struct route *routes_add(struct routes *rs, const char *model_id)
 	r = look_up(old, model_id);
 	if (!r) {
 		r = new_route(rs, model_id);
-		t = mem_alloc(sizeof(*t) + (old->count + 1) * sizeof(struct route *));
-		memcpy(t->routes, old->routes, old->count * sizeof(struct route *));
-		t->routes[old->count] = r;
-		t->count = old->count + 1;
-		t->older = old;
+		t = copy(old, NULL);
+		t->routes[t->count++] = r;
 		atomic_store_explicit(&rs->table, t, memory_order_release);
 	}
 	pthread_mutex_unlock(&rs->lock);
@@ -133,6 +175,37 @@ struct route *routes_add(struct routes *rs, const char *model_id)
 	r->removed = false;
 	pthread_mutex_unlock(&r->lock);
 	return r;
+}
+
+static bool has_aliases(const struct table *t, const struct route *r, const struct strv *names)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->alias_count; i++) {
+		if (t->aliases[i].route != r)
+			continue;
+		if (n == names->count || strcmp(t->aliases[i].name, names->items[n]) != 0)
+			return false;
+		n++;
+	}
+	return n == names->count;
+}
+
+void routes_set_aliases(struct routes *rs, const char *model_id, const struct strv *aliases)
+{
+	struct table *old, *t;
+	struct route *r;
+
+	pthread_mutex_lock(&rs->lock);
+	old = atomic_load(&rs->table);
+	r = look_up(old, model_id);
+	if (r && !has_aliases(old, r, aliases)) {
+		t = copy(old, r);
+		for (size_t i = 0; i < aliases->count; i++)
+			add_alias(t, aliases->items[i], r);
+		atomic_store_explicit(&rs->table, t, memory_order_release);
+	}
+	pthread_mutex_unlock(&rs->lock);
 }
 
 static void wake_all(struct route *r)
@@ -144,9 +217,11 @@ static void wake_all(struct route *r)
 void routes_remove(struct routes *rs, const char *model_id)
 {
 	struct route *r = routes_find(rs, model_id);
+	struct strv none = {0};
 
 	if (!r)
 		return;
+	routes_set_aliases(rs, model_id, &none);
 	pthread_mutex_lock(&r->lock);
 	r->removed = true;
 	wake_all(r);

@@ -29,10 +29,13 @@ struct route_limits {
 };
 struct routes *routes_new(const struct route_limits *limits);
 void routes_free(struct routes *rs);
-/* Lock-free. NULL: no such model. */
-struct route *routes_find(struct routes *rs, const char *model_id);
+/* By id or alias, lock-free. NULL: no such model. */
+struct route *routes_find(struct routes *rs, const char *name);
+const char *route_model(const struct route *r); /* its id */
 /* Makes one when absent (CLOSED); a removed one comes back. */
 struct route *routes_add(struct routes *rs, const char *model_id);
+/* Its other names, in place of those before. An id comes before an alias of another. */
+void routes_set_aliases(struct routes *rs, const char *model_id, const struct strv *aliases);
 void routes_remove(struct routes *rs, const char *model_id); /* waiters get ERR_NOT_FOUND */
 void routes_close(struct routes *rs, const struct err *why); /* each, as route_close */
 

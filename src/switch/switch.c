@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "model/option.h"
 #include "switch/switch_priv.h"
 #include "switch/upkeep.h"
 
@@ -31,10 +32,25 @@ struct entry *entry_find(struct switcher *sw, const char *id)
 	return NULL;
 }
 
+static void name_route(struct switcher *sw, const char *id)
+{
+	CLEANUP(strv_done) struct strv aliases = {0};
+	struct err ignored = {0}; /* just removed */
+	struct db_model m = {0};
+
+	if (!db_model_get(sw->s.db, id, &m, &ignored))
+		return;
+	option_aliases(m.options, &aliases);
+	routes_set_aliases(sw->s.routes, id, &aliases);
+	db_model_done(&m);
+}
+
 void switcher_model_added(struct switcher *sw, const char *id)
 {
 	struct route *route = routes_add(sw->s.routes, id);
 	struct entry *en;
+
+	name_route(sw, id);
 
 	pthread_mutex_lock(&sw->lock);
 	if (!entry_find(sw, id)) {
@@ -127,6 +143,8 @@ void entry_set_state(struct switcher *sw, struct entry *en, enum model_state sta
 	pthread_mutex_lock(&sw->lock);
 	en->state = state;
 	snprintf(en->reason, sizeof(en->reason), "%s", why ? why->msg : "");
+	if (state == MODEL_UNLOADED || state == MODEL_FAILED)
+		en->kept_alive = false;
 	pthread_cond_broadcast(&sw->news);
 	pthread_mutex_unlock(&sw->lock);
 	if (why)
@@ -278,6 +296,15 @@ bool switcher_model_removed(struct switcher *sw, const char *id, struct err *e)
 	}
 	entry_release(sw, en);
 	return ok;
+}
+
+void switcher_loaded(struct switcher *sw, struct strv *ret)
+{
+	pthread_mutex_lock(&sw->lock);
+	for (const struct entry *en = sw->entries; en; en = en->next)
+		if (en->worker)
+			strv_add(ret, en->id);
+	pthread_mutex_unlock(&sw->lock);
 }
 
 void switcher_count(struct switcher *sw, int ret[static MODEL_STATE_COUNT])

@@ -54,7 +54,7 @@ void switcher_start(struct switcher *sw);
 /* The daemon stops: that thread ends, and what is loaded now stays known as such. */
 void switcher_leave(struct switcher *sw);
 
-/* The catalogue changed. */
+/* The catalogue changed: a model is new there, or has other aliases. */
 void switcher_model_added(struct switcher *sw, const char *id);
 /* Unloads and forgets live state and route; ERR_CONFLICT naming the task while one changes this
  * model. */
@@ -101,6 +101,12 @@ MUST_CHECK bool switch_unload(struct switcher *sw, const char *id, bool force, s
  * honours the back-off after crashes (ERR_UNAVAILABLE). Returns without waiting: the route holds.
  */
 MUST_CHECK bool switch_want(struct switcher *sw, const char *id, struct err *e);
+
+/* Ids of the models that have a worker. */
+void switcher_loaded(struct switcher *sw, struct strv *ret);
+/* A request's keep_alive: as long as this load lasts it takes the place of idle_unload. -1: for
+ * ever; 0: unloaded when the last request ends. */
+void switcher_keep_alive(struct switcher *sw, const char *id, int64_t ms);
 
 /* A snapshot for the API. */
 struct model_live {

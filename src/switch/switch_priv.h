@@ -30,6 +30,8 @@ struct entry {
 	int64_t not_before;  /* monotonic ms: no start on demand before */
 	int64_t rest_until;  /* monotonic ms: no replacement of an ailing worker before */
 	int64_t ready_since; /* monotonic ms */
+	bool kept_alive;     /* a request said how long it stays: until it is unloaded */
+	int64_t keep_alive_ms;
 };
 
 struct switcher {

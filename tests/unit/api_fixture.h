@@ -45,7 +45,12 @@ static struct worker the_worker = {.pid = 4711};
 
 struct route *routes_find(struct routes *rs, const char *model_id)
 {
-	return (struct route *)rs; /* never looked into */
+	return (struct route *)model_id; /* by its id, always */
+}
+
+const char *route_model(const struct route *r)
+{
+	return (const char *)r;
 }
 
 void switcher_model_added(struct switcher *sw, const char *id)
@@ -353,7 +358,7 @@ int lane_connections(const struct lane *l)
 	return 0;
 }
 
-struct MHD_Response *gateway_error(const struct err *e)
+struct MHD_Response *gateway_error(const char *path, const struct err *e)
 {
 	char *text = mem_printf("{\"error\":{\"message\":\"%s\",\"openai\":true}}", e->msg);
 

@@ -42,6 +42,7 @@ struct switcher {
 	struct worker *worker; /* what a wanted model gets; NULL: refused */
 	bool hold;             /* it only begins to load */
 	atomic_int wanted;
+	atomic_llong keep_alive_ms; /* the last that was asked for */
 };
 
 const char *worker_socket(const struct worker *w)
@@ -69,6 +70,18 @@ void worker_unref(struct worker *w)
 {
 	if (w)
 		atomic_fetch_sub(&w->references, 1);
+}
+
+void switcher_loaded(struct switcher *sw, struct strv *ret)
+{
+	if (route_state(sw->route) == ROUTE_OPEN)
+		strv_add(ret, route_model(sw->route));
+}
+
+void switcher_keep_alive(struct switcher *sw, const char *id, int64_t ms)
+{
+	assert_string_equal(id, route_model(sw->route));
+	atomic_store(&sw->keep_alive_ms, ms);
 }
 
 bool switch_want(struct switcher *sw, const char *id, struct err *e)

@@ -124,7 +124,7 @@ static void bad_requests_are_refused_in_openais_format(void **state)
 		    "model_not_found");
 	expect_json(chat(s, "{\"messages\":[]}"), "HTTP/1.1 400 ", "names no model", "model",
 		    "invalid_request");
-	expect_json(chat(s, "{\"model\":7}"), "HTTP/1.1 400 ", "names no model", "model",
+	expect_json(chat(s, "{\"model\":7}"), "HTTP/1.1 400 ", "is not a string", "model",
 		    "invalid_request");
 	expect_json(chat(s, "{\"model\":\"tiny\""), "HTTP/1.1 400 ", "at byte 15", NULL,
 		    "invalid_request");
@@ -402,6 +402,87 @@ static void a_stream_whose_load_fails_ends_with_an_error_event(void **state)
 	close(fd);
 }
 
+static void anthropics_streams_get_pings_and_errors_of_their_own(void **state)
+{
+	static const struct answer script[] = {
+		{EVENTS "b\r\ndata: {1}\n\n\r\n0\r\n\r\n", KEEP},
+		{"HTTP/1.1 500 Bad\r\nContent-Length: 29\r\n\r\n{\"error\":{\"message\":\"it "
+		 "is\"}}",
+		 KEEP},
+	};
+	static const char body[] = "{\"model\":\"tiny\",\"stream\":true,\"messages\":[]}";
+	struct site *s = *state;
+
+	gateway_set_tick(s->gateway, 1);
+	load(s, script);
+	s->switcher.worker = &s->worker;
+	for (int i = 0; i < 2; i++) {
+		CLEANUP(buf_done) struct buf b = {0};
+		int fd;
+
+		route_hold(s->route);
+		fd = post(s, "/v1/messages", body);
+		read_until(fd, "event: ping\ndata: {\"type\":\"ping\"}\n\n", &b);
+		route_open(s->route, &s->worker);
+		read_until(fd,
+			   i == 0 ? "data: {1}\n\n"
+				  : "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":"
+				    "\"api_error\",\"message\":\"it is\"}}\n\n",
+			   &b);
+		read_until(fd, "\r\n0\r\n\r\n", &b);
+		assert_null(strstr(b.data, "[DONE]"));
+		close(fd);
+		settle(s, 0, 0);
+	}
+	assert_int_equal(atomic_load(&s->through_microhttpd), 2);
+}
+
+/* --- which model, and for how long -------------------------------------- */
+
+static void the_only_loaded_model_needs_no_name(void **state)
+{
+	static const struct answer script[] = {{JSON("1", "1"), KEEP}, {JSON("1", "2"), KEEP}};
+	struct site *s = *state;
+
+	expect_json(chat(s, "{}"), "HTTP/1.1 400 ", "names no model, and none is loaded", "model",
+		    "invalid_request");
+	load(s, script);
+	expect(chat(s, "{\"x\":1}"), "HTTP/1.1 200 ", "\r\n\r\n1");
+	expect(chat(s, "{\"model\":null}"), "HTTP/1.1 200 ", "\r\n\r\n2");
+	expect_json(chat(s, "{\"model\":7}"), "HTTP/1.1 400 ", "is not a string", "model",
+		    "invalid_request");
+}
+
+static void an_alias_is_the_model(void **state)
+{
+	static const struct answer script[] = {{JSON("1", "1"), KEEP}, {JSON("1", "2"), KEEP}};
+	struct strv names = {0};
+	struct site *s = *state;
+
+	strv_add(&names, "small");
+	routes_set_aliases(s->routes, "tiny", &names);
+	strv_done(&names);
+	s->switcher.worker = &s->worker;
+	s->fake = fake_start(s->dir, script);
+	s->worker.socket = s->fake->path;
+	expect(chat(s, "{\"model\":\"small\"}"), "HTTP/1.1 200 ", "\r\n\r\n1"); /* loads it */
+	expect(chat(s, "{\"model\":\"small\"}"), "HTTP/1.1 200 ", "\r\n\r\n2");
+	assert_int_equal(atomic_load(&s->switcher.wanted), 1);
+}
+
+static void keep_alive_reaches_the_switch(void **state)
+{
+	static const struct answer script[] = {{JSON("1", "1"), KEEP}};
+	struct site *s = *state;
+
+	load(s, script);
+	expect(chat(s, "{\"model\":\"tiny\",\"keep_alive\":\"5m\"}"), "HTTP/1.1 200 ", "\r\n\r\n1");
+	assert_int_equal(atomic_load(&s->switcher.keep_alive_ms), 300000);
+	assert_non_null(strstr(s->fake->request[0], "\"keep_alive\":\"5m\""));
+	expect_json(chat(s, "{\"model\":\"tiny\",\"keep_alive\":\"soon\"}"), "HTTP/1.1 400 ",
+		    "keep_alive \"soon\" is no time", NULL, "invalid_request");
+}
+
 /* --- the lane ----------------------------------------------------------- */
 
 #define PLAIN(body_len, body)                                                                      \
@@ -535,6 +616,10 @@ int main(void)
 		BOTH(a_cut_ends_streams_with_an_error),
 		BOTH(a_stream_that_waits_gets_comments_then_its_answer),
 		BOTH(a_stream_whose_load_fails_ends_with_an_error_event),
+		BOTH(anthropics_streams_get_pings_and_errors_of_their_own),
+		BOTH(the_only_loaded_model_needs_no_name),
+		BOTH(an_alias_is_the_model),
+		BOTH(keep_alive_reaches_the_switch),
 		LANE(plain_requests_need_no_thread),
 		LANE(a_connection_goes_on_in_any_way),
 		LANE(whoever_may_not_pass_is_left_to_microhttpd),

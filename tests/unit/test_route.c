@@ -187,6 +187,40 @@ static void routes_are_found_by_id(void **state)
 	routes_remove(s->routes, "c");
 }
 
+static void set_aliases(struct site *s, const char *id, const char *one, const char *two)
+{
+	CLEANUP(strv_done) struct strv names = {0};
+
+	if (one)
+		strv_add(&names, one);
+	if (two)
+		strv_add(&names, two);
+	routes_set_aliases(s->routes, id, &names);
+}
+
+static void a_route_is_found_by_its_aliases(void **state)
+{
+	struct site *s = *state;
+	struct route *b = routes_add(s->routes, "b");
+
+	set_aliases(s, "tiny", "small", "fast");
+	set_aliases(s, "b", "big", "tiny"); /* an id comes first */
+	set_aliases(s, "nobody", "none", NULL);
+	assert_ptr_equal(routes_find(s->routes, "fast"), s->route);
+	assert_ptr_equal(routes_find(s->routes, "big"), b);
+	assert_ptr_equal(routes_find(s->routes, "tiny"), s->route);
+	assert_null(routes_find(s->routes, "none"));
+	assert_string_equal(route_model(routes_find(s->routes, "small")), "tiny");
+	set_aliases(s, "tiny", "fast", NULL);
+	(void)routes_add(s->routes, "c");
+	assert_null(routes_find(s->routes, "small"));
+	assert_ptr_equal(routes_find(s->routes, "fast"), s->route);
+	routes_remove(s->routes, "b");
+	assert_null(routes_find(s->routes, "big"));
+	set_aliases(s, "tiny", "b", NULL); /* whose model is gone */
+	assert_ptr_equal(routes_find(s->routes, "b"), s->route);
+}
+
 static void *find_all_the_time(void *arg)
 {
 	struct site *s = arg;
@@ -819,6 +853,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(routes_are_found_by_id),
+		TEST(a_route_is_found_by_its_aliases),
 		TEST(finding_goes_on_while_routes_are_added),
 		TEST(an_open_route_admits_as_many_as_there_are_slots),
 		TEST(nobody_is_sent_to_a_worker_that_broke_off),

@@ -248,6 +248,36 @@ static void it_agrees_with_jansson_on_mutated_bodies(void **state)
 	assert_true(valid > 1000);
 }
 
+static void messages_and_keep_alive_are_seen(void **state)
+{
+	static const struct {
+		const char *body, *keep_alive;
+		bool messages, odd_model;
+	} table[] = {
+		{"{}", "", false, false},
+		{"{\"messages\":[],\"keep_alive\":\"5m\"}", "\"5m\"", true, false},
+		{"{\"messages\":{},\"keep_alive\": -1 ,\"model\":3}", "-1", false, true},
+		{"{\"messages\":[],\"messages\":1,\"keep_alive\":null}", "", false, false},
+		{"{\"x\":{\"messages\":[],\"keep_alive\":1},\"model\":null}", "", false, false},
+		{"{\"keep_alive\":1,\"keep_alive\":[2]}", "[2]", false, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		struct err e = {0};
+		struct scan s;
+
+		assert_true(scan(table[i].body, &s, &e));
+		assert_int_equal(s.has_messages, table[i].messages);
+		assert_int_equal(s.odd_model, table[i].odd_model);
+		assert_int_equal(s.keep_alive != 0, table[i].keep_alive[0] != '\0');
+		if (s.keep_alive) {
+			assert_int_equal(s.keep_alive_len, strlen(table[i].keep_alive));
+			assert_memory_equal(table[i].body + s.keep_alive, table[i].keep_alive,
+					    s.keep_alive_len);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +288,7 @@ int main(void)
 		cmocka_unit_test(a_long_model_is_cut_and_a_long_key_is_not_taken_for_model),
 		cmocka_unit_test(stream_is_the_top_level_true),
 		cmocka_unit_test(id_slot_is_blanked_wherever_it_stands),
+		cmocka_unit_test(messages_and_keep_alive_are_seen),
 		cmocka_unit_test(it_agrees_with_jansson_on_mutated_bodies),
 	};
 

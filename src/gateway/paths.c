@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/paths.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "gateway/gateway.h"
+
+/* clang-format off */
+static const struct gateway_path paths[] = {
+	{"/v1/chat/completions",      &dialect_openai,    true,  false},
+	{"/v1/completions",           &dialect_openai,    true,  false},
+	{"/v1/embeddings",            &dialect_openai,    true,  false},
+	{"/v1/rerank",                &dialect_openai,    true,  false},
+	{"/tokenize",                 &dialect_openai,    true,  false},
+	{"/detokenize",               &dialect_openai,    true,  false},
+	{"/apply-template",           &dialect_openai,    true,  false},
+	{"/infill",                   &dialect_openai,    true,  false},
+	{"/v1/responses",             &dialect_responses, false, false},
+	{"/v1/messages",              &dialect_anthropic, false, true},
+	{"/v1/messages/count_tokens", &dialect_anthropic, false, true},
+};
+/* clang-format on */
+
+const struct gateway_path *gateway_path(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		if (strcmp(paths[i].path, path) == 0)
+			return &paths[i];
+	return NULL;
+}
+
+bool gateway_owns(const char *path)
+{
+	return gateway_path(path) != NULL;
+}
+
+const struct dialect *dialect_of(const char *path)
+{
+	const struct gateway_path *known = gateway_path(path);
+
+	return known ? known->dialect : &dialect_openai;
+}
+
+struct MHD_Response *gateway_error(const char *path, const struct err *e)
+{
+	return dialect_response(dialect_of(path), e, NULL);
+}

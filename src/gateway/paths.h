@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The paths of inference: one row each. */
+
+#include <stdbool.h>
+
+#include "gateway/dialect.h"
+
+struct gateway_path {
+	const char *path;
+	const struct dialect *dialect;
+	bool plain;    /* the fast lane serves it, too */
+	bool messages; /* the body must have a list of them, which the worker answers with 500 */
+};
+
+/* NULL: none of ours. */
+const struct gateway_path *gateway_path(const char *path);
