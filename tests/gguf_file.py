@@ -137,6 +137,13 @@ def tiny_llama(
     return write(path, _metadata("llama", layers, more), t)
 
 
+def projector(path: Path, vision: bool = True, audio: bool = False) -> Path:
+    """A header alone: no server can use it."""
+    facts = {"general.architecture": "clip", "general.type": "mmproj"}
+    facts |= {"clip.has_vision_encoder": vision, "clip.has_audio_encoder": audio}
+    return write(path, facts, [("v.weight", [32], F32_TENSOR, bytes(128))])
+
+
 def tiny_sliding(path: Path) -> Path:
     """Every second layer sees only the last 32 tokens (gemma2)."""
     t = _Tensors(0.1)

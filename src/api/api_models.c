@@ -9,6 +9,7 @@
 #include "api/handlers.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "model/ability.h"
 #include "model/catalog.h"
 #include "model/option.h"
 #include "model/pull.h"
@@ -36,6 +37,20 @@ static json_t *worker_json(const struct model_live *live)
 	return j;
 }
 
+static json_t *capabilities(const struct db_model *m)
+{
+	json_t *list = json_array();
+	struct ability can;
+
+	ability_find(m, &can);
+	json_array_append_new(list, json_string(can.mode));
+	if (can.vision)
+		json_array_append_new(list, json_string("vision"));
+	if (can.audio)
+		json_array_append_new(list, json_string("audio"));
+	return list;
+}
+
 static json_t *facts_json(const struct db_model *m)
 {
 	json_t *options = answer_stored(m->options);
@@ -52,6 +67,7 @@ static json_t *facts_json(const struct db_model *m)
 	json_object_set_new(j, "parameters", json_integer(m->parameters));
 	json_object_set_new(j, "context_length", json_integer(m->context_length));
 	json_object_set_new(j, "mode", answer_text(m->mode));
+	json_object_set_new(j, "capabilities", capabilities(m));
 	json_object_set_new(j, "gpu_backend", answer_text(m->backend));
 	json_object_set_new(j, "environment", answer_text(m->environment));
 	json_object_set_new(j, "runtime", answer_text(m->runtime));
@@ -202,6 +218,13 @@ bool models_log(struct call *c, struct err *e)
 
 /* --- changing ----------------------------------------------------------- */
 
+bool model_check_projector(const json_t *changes, struct err *e)
+{
+	const char *path = json_string_value(json_object_get(changes, "mmproj"));
+
+	return !path || ability_check_projector(path, e);
+}
+
 bool model_merge_options(struct api *a, const char *id, const json_t *changes, char **ret_old,
 			 struct err *e)
 {
@@ -212,7 +235,8 @@ bool model_merge_options(struct api *a, const char *id, const json_t *changes, c
 	pthread_mutex_lock(&a->options_lock);
 	ok = db_model_get(a->s.db, id, &m, e) &&
 	     option_merge(m.options, changes, &merged, NULL, e) &&
-	     (!json_object_get(changes, "aliases") || catalog_names_free(a->s.db, id, merged, e));
+	     (!json_object_get(changes, "aliases") || catalog_names_free(a->s.db, id, merged, e)) &&
+	     model_check_projector(changes, e);
 	if (ok && (!m.options || strcmp(m.options, merged) != 0))
 		ok = db_model_set_options(a->s.db, id, merged, e);
 	if (ok && json_object_get(changes, "aliases"))

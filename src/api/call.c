@@ -111,7 +111,7 @@ static bool may_begin(const struct call *c, struct err *e)
 
 static bool check(struct call *c, struct err *e)
 {
-	struct guard_facts f = {.method = c->method};
+	struct guard_facts f = {.method = c->method, .is_form = gateway_takes_form(c->path)};
 	int64_t length = declared_length(c);
 
 	MHD_get_connection_values(c->conn, MHD_HEADER_KIND, take_header, &f);

@@ -67,7 +67,6 @@ const struct endpoint endpoint_table[] = {
 
 	{"GET",    "/v1/models",                    models_openai,            NULL,             false},
 	{"GET",    "/v1/models/{id}",               models_openai_one,        NULL,             false},
-	{"POST",   "/v1/audio/transcriptions",      not_supported,            NULL,             false},
 	{0},
 };
 /* clang-format on */

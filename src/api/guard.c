@@ -125,22 +125,26 @@ static bool is_mutation(const char *method)
 	       strcmp(method, "OPTIONS") != 0;
 }
 
+static bool is_type(const char *given, const char *type)
+{
+	size_t len = strcspn(given, "; \t");
+
+	return len == strlen(type) && strncasecmp(given, type, len) == 0;
+}
+
 static bool check_type(const struct guard_facts *f, struct err *e)
 {
-	static const char json[] = "application/json";
+	const char *wanted = f->is_form ? "multipart/form-data" : "application/json";
 	const char *type = f->content_type ? f->content_type : "";
-	size_t len = strcspn(type, "; \t");
 
-	if (!f->has_body || !is_mutation(f->method))
-		return true;
-	if (len == strlen(json) && strncasecmp(type, json, len) == 0)
+	if (!f->has_body || !is_mutation(f->method) || is_type(type, wanted))
 		return true;
 	if (type[0])
 		(void)err_set(e, ERR_INVALID, "the body's Content-Type is '%.100s', not %s", type,
-			      json);
+			      wanted);
 	else
 		(void)err_set(e, ERR_INVALID, "the request has a body but no Content-Type");
-	return err_hint(e, "send 'Content-Type: application/json'");
+	return err_hint(e, "send 'Content-Type: %s'", wanted);
 }
 
 bool guard_is_preflight(const struct guard_facts *f)

@@ -23,6 +23,7 @@ struct guard_facts { /* header values; NULL: absent */
 	const char *preflight; /* Access-Control-Request-Method */
 	int host_count;
 	bool has_body;
+	bool is_form; /* a body must be multipart/form-data, not JSON */
 };
 
 /* ERR_FORBIDDEN, ERR_UNAUTHORIZED or ERR_INVALID (content type), naming what was missing. A

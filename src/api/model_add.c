@@ -35,7 +35,7 @@ static bool check(const struct call *c, const json_t *options, const char *id, c
 				   "digit; 'loaded' is reserved");
 	}
 	if (!option_merge("{}", options, ret_options, NULL, e) ||
-	    (name && !backend_require(name, &b, e)))
+	    !model_check_projector(options, e) || (name && !backend_require(name, &b, e)))
 		return false;
 	environment = id && b ? env_name(id, b->name) : NULL;
 	return !b || (environment && envs_ready(c->api->s.envs, environment, b, NULL)) ||

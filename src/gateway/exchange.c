@@ -180,7 +180,7 @@ static bool fetch(struct exchange *c, const char *path, const struct buf *body, 
 	char piece[PIECE_SIZE];
 	size_t len = 1;
 
-	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), path, body->data,
+	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), path, NULL, body->data,
 			   body->len, &watch, &up, &head, e))
 		return false;
 	while (len > 0) {
@@ -219,7 +219,7 @@ bool exchange_ask(struct exchange *c, struct err *e)
 	if (!count_tokens(c, e))
 		return failed(c, e);
 	rest = c->rest.len > 0;
-	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), c->path,
+	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), c->path, c->type,
 			   rest ? c->rest.data : c->body, rest ? c->rest.len : c->len, &watch,
 			   &c->up, &c->head, e))
 		return failed(c, e);

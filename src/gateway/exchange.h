@@ -37,7 +37,8 @@ struct exchange {
 	const char *path;
 	const char *body; /* borrowed until the request ends; or `edited` */
 	size_t len;
-	char *edited; /* a copy without id_slot, or NULL */
+	const char *type; /* of the body; NULL: JSON */
+	char *edited;     /* a copy without id_slot, or NULL */
 	int client_fd;
 	bool stream;                /* the client asked for events */
 	bool keeps;                 /* keep_alive_ms was said */

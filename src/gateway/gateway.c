@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "gateway/exchange.h"
+#include "gateway/form.h"
 #include "gateway/gateway_priv.h"
 #include "gateway/keep_alive.h"
+#include "gateway/media.h"
 #include "gateway/relay.h"
 #include "gateway/target.h"
 
@@ -181,6 +183,7 @@ enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int 
 	struct exchange *ex;
 	struct scan scan;
 	struct err e = {0};
+	unsigned media;
 
 	if (!known)
 		err_set(&e, ERR_NOT_FOUND, "no such path: '%.200s'", path);
@@ -199,11 +202,18 @@ enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int 
 	ex->client_fd = client_fd;
 	ex->tick_ms = g->tick_ms;
 	ex->place.moved = gateway_forget_moved(g, client_fd);
-	if (!scan_request(body, body_len, &scan, &e) || !read_wishes(ex, known, &scan, &e))
+	if (known->form)
+		ex->type = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Type");
+	if (!(known->form ? form_read(c, body, body_len, &scan, &e)
+			  : scan_request(body, body_len, &scan, &e)) ||
+	    !read_wishes(ex, known, &scan, &e))
 		return refuse(ex, NULL, &e, c);
 	if (!target_find(g, &scan, &ex->route, &e))
 		return refuse(ex, "model", &e, c);
 	(void)snprintf(ex->model, sizeof(ex->model), "%s", route_model(ex->route));
+	media = known->form ? MEDIA_AUDIO : media_find(body, body_len);
+	if (!target_can(g, ex->model, known, media, &e))
+		return refuse(ex, NULL, &e, c);
 	ex->stream = scan.stream;
 	if (scan.has_id_slot)
 		without_slot(ex);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/lane_priv.h"
+#include "gateway/media.h"
 
 #define EVENTS 128
 #define CLIENTS 1024     /* of each */
@@ -202,7 +203,7 @@ static void open_door(struct lane *l, const struct door *d)
 
 /* A plain POST for a model of ours, from someone who may. */
 static struct route *find_route(struct lane *l, struct client *c, const struct post *p,
-				const char **ret_path)
+				const struct gateway_path **ret_path)
 {
 	const struct gateway_path *known = gateway_path(p->path);
 	struct lane_facts facts = {.host = p->host,
@@ -217,19 +218,19 @@ static struct route *find_route(struct lane *l, struct client *c, const struct p
 	    !c->door->settings.may(c->door->settings.arg, &facts))
 		return NULL;
 	if (!scan_request(p->body, p->body_len, &scan, &ignored) || !scan.has_model ||
-	    scan.has_id_slot || scan.keep_alive)
+	    scan.has_id_slot || scan.keep_alive || media_hinted(p->body, p->body_len))
 		return NULL;
 	route = routes_find(l->g->routes, scan.model);
 	if (route)
 		(void)snprintf(c->model, sizeof(c->model), "%s", route_model(route));
-	*ret_path = known->path;
+	*ret_path = known;
 	return route;
 }
 
 void lane_read(struct lane *l, struct client *c)
 {
 	ssize_t n = recv(c->s.fd, l->peek, PEEK_SIZE, MSG_PEEK | MSG_DONTWAIT);
-	const char *path;
+	const struct gateway_path *path;
 	struct route *route;
 	struct post p;
 

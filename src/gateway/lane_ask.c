@@ -258,15 +258,21 @@ static bool send_request(const struct up *up, const char *path, const struct pos
 	return sendmsg(up->s.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == n + (ssize_t)p->body_len;
 }
 
-bool lane_ask(struct lane *l, struct client *c, struct route *route, const char *path,
-	      const struct post *p)
+static bool is_for(const struct gateway_path *path, const struct worker *w)
 {
-	struct up *up;
+	return !path->mode || strcmp(path->mode, worker_mode(w)) == 0;
+}
+
+bool lane_ask(struct lane *l, struct client *c, struct route *route,
+	      const struct gateway_path *path, const struct post *p)
+{
+	struct up *up = NULL;
 
 	if (!route_try(route, &c->ticket))
 		return false;
-	up = get_up(l, worker_socket(c->ticket.worker));
-	if (up && !send_request(up, path, p)) {
+	if (is_for(path, c->ticket.worker))
+		up = get_up(l, worker_socket(c->ticket.worker));
+	if (up && !send_request(up, path->path, p)) {
 		lane_bury(l, &up->s); /* half a request is none */
 		up = NULL;
 	}
@@ -281,7 +287,7 @@ bool lane_ask(struct lane *l, struct client *c, struct route *route, const char 
 	c->state = CLIENT_ASKED;
 	c->request = p->size;
 	c->body_len = p->body_len;
-	c->path = path;
+	c->path = path->path;
 	c->in_event = false;
 	c->body.done = false;
 	l->busy++;

@@ -128,9 +128,10 @@ void lane_end_movers(struct lane *l);
 
 /* --- lane_ask.c --------------------------------------------------------- */
 
-/* Sends the request to a worker. False: no slot, no connection, no room: not for the lane. */
-MUST_CHECK bool lane_ask(struct lane *l, struct client *c, struct route *route, const char *path,
-			 const struct post *p);
+/* Sends the request to a worker. False: no slot, no connection, no room, a model of another mode:
+ * not for the lane. */
+MUST_CHECK bool lane_ask(struct lane *l, struct client *c, struct route *route,
+			 const struct gateway_path *path, const struct post *p);
 /* Bytes of the answer, or its end, have come; or the client takes more again. all: read until
  * nothing is left, as no new edge will come. */
 void lane_answer(struct lane *l, struct client *c, bool all);

@@ -8,17 +8,18 @@
 
 /* clang-format off */
 static const struct gateway_path paths[] = {
-	{"/v1/chat/completions",      &dialect_openai,    true,  false},
-	{"/v1/completions",           &dialect_openai,    true,  false},
-	{"/v1/embeddings",            &dialect_openai,    true,  false},
-	{"/v1/rerank",                &dialect_openai,    true,  false},
-	{"/tokenize",                 &dialect_openai,    true,  false},
-	{"/detokenize",               &dialect_openai,    true,  false},
-	{"/apply-template",           &dialect_openai,    true,  false},
-	{"/infill",                   &dialect_openai,    true,  false},
-	{"/v1/responses",             &dialect_responses, false, false},
-	{"/v1/messages",              &dialect_anthropic, false, true},
-	{"/v1/messages/count_tokens", &dialect_anthropic, false, true},
+	{"/v1/chat/completions",      &dialect_openai,    "chat",      true,  false, false},
+	{"/v1/completions",           &dialect_openai,    "chat",      true,  false, false},
+	{"/v1/embeddings",            &dialect_openai,    "embedding", true,  false, false},
+	{"/v1/rerank",                &dialect_openai,    "rerank",    true,  false, false},
+	{"/tokenize",                 &dialect_openai,    NULL,        true,  false, false},
+	{"/detokenize",               &dialect_openai,    NULL,        true,  false, false},
+	{"/apply-template",           &dialect_openai,    NULL,        true,  false, false},
+	{"/infill",                   &dialect_openai,    "chat",      true,  false, false},
+	{"/v1/audio/transcriptions",  &dialect_openai,    "chat",      false, false, true},
+	{"/v1/responses",             &dialect_responses, "chat",      false, false, false},
+	{"/v1/messages",              &dialect_anthropic, "chat",      false, true,  false},
+	{"/v1/messages/count_tokens", &dialect_anthropic, NULL,        false, true,  false},
 };
 /* clang-format on */
 
@@ -33,6 +34,13 @@ const struct gateway_path *gateway_path(const char *path)
 bool gateway_owns(const char *path)
 {
 	return gateway_path(path) != NULL;
+}
+
+bool gateway_takes_form(const char *path)
+{
+	const struct gateway_path *known = gateway_path(path);
+
+	return known && known->form;
 }
 
 const struct dialect *dialect_of(const char *path)

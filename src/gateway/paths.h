@@ -10,8 +10,10 @@
 struct gateway_path {
 	const char *path;
 	const struct dialect *dialect;
-	bool plain;    /* the fast lane serves it, too */
-	bool messages; /* the body must have a list of them, which the worker answers with 500 */
+	const char *mode; /* of the models that answer it; NULL: any */
+	bool plain;       /* the fast lane serves it, too */
+	bool messages;    /* the body must have a list of them, else the worker answers 500 */
+	bool form;        /* the body is a form */
 };
 
 /* NULL: none of ours. */

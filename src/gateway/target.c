@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/target.h"
 
+#include <string.h>
+
+#include "gateway/media.h"
+
 #define SHOWN 8 /* names in an error */
 
 static bool name_the_choices(const struct strv *loaded, struct err *e)
@@ -26,6 +30,33 @@ static bool only_loaded(const struct gateway *g, struct route **ret, struct err 
 	switcher_loaded(g->switcher, &loaded);
 	*ret = loaded.count == 1 ? routes_find(g->routes, loaded.items[0]) : NULL;
 	return *ret || name_the_choices(&loaded, e);
+}
+
+static bool lacks(const char *model, const char *what, struct err *e)
+{
+	err_set(e, ERR_INVALID, "model '%s' takes no %s: it has no projector for that", model,
+		what);
+	return err_hint(e, "shunt set %s mmproj=FILE, then load it again", model);
+}
+
+bool target_can(const struct gateway *g, const char *model, const struct gateway_path *path,
+		unsigned media, struct err *e)
+{
+	struct ability can = {0};
+
+	if (!path->mode && !media)
+		return true;
+	if (!switcher_ability(g->switcher, model, &can, e))
+		return false;
+	if (path->mode && strcmp(path->mode, can.mode) != 0) {
+		err_set(e, ERR_INVALID, "model '%s' is for mode %s, %s needs one for %s", model,
+			can.mode, path->path, path->mode);
+		return err_hint(e, "GET /llm/api/models lists each model's mode; shunt set MODEL "
+				   "mode=… changes it");
+	}
+	if ((media & (MEDIA_IMAGE | MEDIA_VIDEO)) && !can.vision)
+		return lacks(model, "images", e);
+	return !(media & MEDIA_AUDIO) || can.audio || lacks(model, "sound", e);
 }
 
 bool target_find(const struct gateway *g, const struct scan *s, struct route **ret, struct err *e)

@@ -325,19 +325,19 @@ static bool send_all(struct upstream *up, struct msghdr *m, const struct upstrea
 	return true;
 }
 
-static bool send_request(struct upstream *up, const char *path, const char *body, size_t len,
-			 const struct upstream_watch *watch, struct err *e)
+static bool send_request(struct upstream *up, const char *path, const char *type, const char *body,
+			 size_t len, const struct upstream_watch *watch, struct err *e)
 {
 	char head[512];
 	int n = snprintf(head, sizeof(head),
 			 "POST %s HTTP/1.1\r\nHost: localhost\r\n"
-			 "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-			 path, len);
+			 "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+			 path, type ? type : "application/json", len);
 	struct iovec parts[] = {{head, (size_t)n}, {(char *)body, len}};
 	struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
 
 	if (n < 0 || (size_t)n >= sizeof(head))
-		return err_set(e, ERR_INVALID, "the path is too long");
+		return err_set(e, ERR_INVALID, "the request's head is too long");
 	return send_all(up, &m, watch, e);
 }
 
@@ -393,8 +393,9 @@ static enum outcome read_head(struct upstream *up, const struct upstream_watch *
 	return ANSWERED;
 }
 
-static enum outcome ask(struct upstream *up, const char *path, const char *body, size_t len,
-			const struct upstream_watch *watch, struct http1_head *ret, struct err *e)
+static enum outcome ask(struct upstream *up, const char *path, const char *type, const char *body,
+			size_t len, const struct upstream_watch *watch, struct http1_head *ret,
+			struct err *e)
 {
 	up->requests++;
 	up->slow = false;
@@ -402,14 +403,14 @@ static enum outcome ask(struct upstream *up, const char *path, const char *body,
 	up->looked = clock_ms();
 	up->at = up->len = 0;
 	up->body.done = false;
-	if (!send_request(up, path, body, len, watch, e))
+	if (!send_request(up, path, type, body, len, watch, e))
 		return FAILED;
 	return read_head(up, watch, ret, e);
 }
 
-bool upstream_post(struct upstreams *u, const char *socket_path, const char *path, const char *body,
-		   size_t len, const struct upstream_watch *watch, struct upstream **ret,
-		   struct http1_head *ret_head, struct err *e)
+bool upstream_post(struct upstreams *u, const char *socket_path, const char *path, const char *type,
+		   const char *body, size_t len, const struct upstream_watch *watch,
+		   struct upstream **ret, struct http1_head *ret_head, struct err *e)
 {
 	struct upstream *up = take_idle(u, socket_path);
 	bool reused = up != NULL;
@@ -417,13 +418,13 @@ bool upstream_post(struct upstreams *u, const char *socket_path, const char *pat
 
 	if (!up && !open_fresh(u, socket_path, watch, &up, e))
 		return false;
-	o = ask(up, path, body, len, watch, ret_head, e);
+	o = ask(up, path, type, body, len, watch, ret_head, e);
 	if (o == STALE && reused) {
 		drop(up);
 		err_clear(e);
 		if (!open_fresh(u, socket_path, watch, &up, e))
 			return false;
-		o = ask(up, path, body, len, watch, ret_head, e);
+		o = ask(up, path, type, body, len, watch, ret_head, e);
 	}
 	if (o != ANSWERED) {
 		drop(up);

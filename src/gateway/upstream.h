@@ -27,13 +27,14 @@ struct upstream_watch {
 	void *arg;
 };
 
-/* Posts a JSON body and waits for the head of the final answer; the body follows by upstream_read.
- * A kept connection that turns out closed is replaced by a fresh one, as long as nothing of an
- * answer has arrived. ERR_UNREACHABLE when nobody listens: nothing was asked; ERR_WORKER when what
- * comes is not HTTP. */
+/* Posts a body of that type (NULL: JSON) and waits for the head of the final answer; the body
+ * follows by upstream_read. A kept connection that turns out closed is replaced by a fresh one, as
+ * long as nothing of an answer has arrived. ERR_UNREACHABLE when nobody listens: nothing was asked;
+ * ERR_WORKER when what comes is not HTTP. */
 MUST_CHECK bool upstream_post(struct upstreams *u, const char *socket, const char *path,
-			      const char *body, size_t len, const struct upstream_watch *watch,
-			      struct upstream **ret, struct http1_head *ret_head, struct err *e);
+			      const char *type, const char *body, size_t len,
+			      const struct upstream_watch *watch, struct upstream **ret,
+			      struct http1_head *ret_head, struct err *e);
 /* Bytes of the answer's body as soon as some are there; 0: it ended. */
 MUST_CHECK bool upstream_read(struct upstream *up, const struct upstream_watch *watch, char *out,
 			      size_t size, size_t *ret_len, struct err *e);

@@ -244,6 +244,8 @@ static struct gguf *facts(const struct gguf_part *p, int64_t bytes)
 	g->head_count = p->head_count;
 	g->shape = p->shape;
 	g->has_chat_template = p->has_chat_template;
+	g->has_vision = p->has_vision;
+	g->has_audio = p->has_audio;
 	g->is_rerank = p->pooling_type == POOLING_RANK ||
 		       (is_encoder(p->architecture) && p->has_classifier);
 	g->is_embedding = !g->is_rerank &&

@@ -24,8 +24,9 @@ struct gguf {
 	bool has_chat_template;
 	bool is_embedding; /* a pooling type, or an encoder architecture */
 	bool is_rerank;
-	int split_no, split_count; /* 0 and 1 when not split */
-	int64_t file_bytes;        /* sum over all parts */
+	bool has_vision, has_audio; /* a projector's encoders */
+	int split_no, split_count;  /* 0 and 1 when not split */
+	int64_t file_bytes;         /* sum over all parts */
 };
 
 /* Reads the file, and its siblings (-00002-of-00003 …) when it is the first of a split one. Refuses

@@ -22,7 +22,7 @@
 /* --- keys --------------------------------------------------------------- */
 
 /* WANT_LAYERS: only estimates need it, so what cannot be one is not refused. */
-enum want { WANT_INT, WANT_TEXT, WANT_TRUE, WANT_LAYERS };
+enum want { WANT_INT, WANT_TEXT, WANT_TRUE, WANT_BOOL, WANT_LAYERS };
 
 /* Key, where its value goes. A key with a leading '.' has the architecture before it. */
 static const struct wanted {
@@ -40,6 +40,8 @@ static const struct wanted {
 	{"split.count", WANT_INT, FIELD(split_count)},
 	{"split.tensors.count", WANT_INT, FIELD(split_tensors)},
 	{"tokenizer.chat_template", WANT_TRUE, FIELD(has_chat_template)},
+	{"clip.has_vision_encoder", WANT_BOOL, FIELD(has_vision)},
+	{"clip.has_audio_encoder", WANT_BOOL, FIELD(has_audio)},
 	{".context_length", WANT_INT, FIELD(context_length)},
 	{".block_count", WANT_INT, FIELD(block_count)},
 	{".embedding_length", WANT_INT, FIELD(embedding_length)},
@@ -215,6 +217,19 @@ static bool take_text(struct gguf_reader *r, struct gguf_part *p, const struct p
 	return reader_string(r, text, GGUF_TEXT_SIZE, &len, pair->key, e);
 }
 
+static bool take_bool(struct gguf_reader *r, struct gguf_part *p, const struct pair *pair,
+		      struct err *e)
+{
+	uint8_t byte = 0;
+
+	if (pair->type != GGUF_BOOL || pair->is_array)
+		return reader_bad(r, pair->value_at, e, "'%s' is not true or false", pair->key);
+	if (!reader_bytes(r, &byte, 1, pair->key, e))
+		return false;
+	*((bool *)((char *)p + pair->wanted->offset)) = byte != 0;
+	return true;
+}
+
 static bool take_value(struct gguf_reader *r, struct gguf_part *p, const struct pair *pair,
 		       struct err *e)
 {
@@ -222,6 +237,8 @@ static bool take_value(struct gguf_reader *r, struct gguf_part *p, const struct 
 		return take_int(r, p, pair, e);
 	if (pair->wanted && pair->wanted->want == WANT_TEXT)
 		return take_text(r, p, pair, e);
+	if (pair->wanted && pair->wanted->want == WANT_BOOL)
+		return take_bool(r, p, pair, e);
 	if (pair->wanted && pair->wanted->want == WANT_LAYERS)
 		return take_layers(r, p, pair, e);
 	if (pair->wanted)

@@ -109,6 +109,13 @@ void option_aliases(const char *stored, struct strv *ret)
 		strv_add(ret, json_string_value(item));
 }
 
+char *option_projector(const char *stored)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	return mem_dup(text_of(options, "mmproj", NULL));
+}
+
 bool option_migrate(const char *stored)
 {
 	CLEANUP(json_decref) json_t *options = load(stored);

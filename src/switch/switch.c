@@ -307,6 +307,17 @@ void switcher_loaded(struct switcher *sw, struct strv *ret)
 	pthread_mutex_unlock(&sw->lock);
 }
 
+bool switcher_ability(struct switcher *sw, const char *id, struct ability *ret, struct err *e)
+{
+	struct db_model m = {0};
+
+	if (!db_model_get(sw->s.db, id, &m, e))
+		return false;
+	ability_find(&m, ret);
+	db_model_done(&m);
+	return true;
+}
+
 void switcher_count(struct switcher *sw, int ret[static MODEL_STATE_COUNT])
 {
 	pthread_mutex_lock(&sw->lock);

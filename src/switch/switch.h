@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "db/db.h"
 #include "env/env.h"
+#include "model/ability.h"
 #include "switch/context.h"
 #include "switch/route.h"
 #include "task/task.h"
@@ -104,6 +105,9 @@ MUST_CHECK bool switch_want(struct switcher *sw, const char *id, struct err *e);
 
 /* Ids of the models that have a worker. */
 void switcher_loaded(struct switcher *sw, struct strv *ret);
+/* What the model can be asked; ERR_NOT_FOUND. */
+MUST_CHECK bool switcher_ability(struct switcher *sw, const char *id, struct ability *ret,
+				 struct err *e);
 /* A request's keep_alive: as long as this load lasts it takes the place of idle_unload. -1: for
  * ever; 0: unloaded when the last request ends. */
 void switcher_keep_alive(struct switcher *sw, const char *id, int64_t ms);

@@ -124,6 +124,7 @@ const char *worker_model(const struct worker *w);
 const char *worker_environment(const struct worker *w);
 const char *worker_backend(const struct worker *w);
 const char *worker_device(const struct worker *w);
+const char *worker_mode(const struct worker *w); /* chat, embedding, rerank */
 int worker_pid(const struct worker *w);
 int worker_slots(const struct worker *w);
 int64_t worker_started(const struct worker *w); /* wall ms */

@@ -68,6 +68,11 @@ const char *worker_device(const struct worker *w)
 	return w->device;
 }
 
+const char *worker_mode(const struct worker *w)
+{
+	return w->mode;
+}
+
 int worker_pid(const struct worker *w)
 {
 	return atomic_load(&w->pid);

@@ -63,9 +63,8 @@ def test_embeddings_of_a_model_that_pools(client, on_cpu, tmp_path):
 
 
 def test_a_chat_model_has_no_embeddings(client):
-    with pytest.raises(openai.APIStatusError) as refused:
+    with pytest.raises(openai.BadRequestError, match="mode chat"):
         client.embeddings.create(model=SMOLLM2, input="hello")
-    assert refused.value.status_code == 501
 
 
 def test_an_unknown_model_is_the_clients_not_found(client):

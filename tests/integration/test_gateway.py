@@ -88,11 +88,6 @@ def test_a_model_without_a_backend_says_so(daemon, fake_model):
     assert "backend" in answer.json()["error"]["message"]
 
 
-def test_embeddings_of_a_chat_model_are_the_servers_501(daemon, model):
-    body = {"model": "tiny.Q8_0", "input": "hello"}
-    assert daemon.http.post("/v1/embeddings", json=body).status_code == 501
-
-
 def test_no_more_are_admitted_than_the_worker_has_slots(daemon, model):
     daemon.http.patch("/llm/api/models/tiny.Q8_0", json={"parallel": 2})
     model.behave(token_seconds=0.02)

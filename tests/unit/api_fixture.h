@@ -358,6 +358,11 @@ int lane_connections(const struct lane *l)
 	return 0;
 }
 
+bool gateway_takes_form(const char *path)
+{
+	return false;
+}
+
 struct MHD_Response *gateway_error(const char *path, const struct err *e)
 {
 	char *text = mem_printf("{\"error\":{\"message\":\"%s\",\"openai\":true}}", e->msg);

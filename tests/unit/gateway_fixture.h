@@ -30,6 +30,7 @@ struct worker {
 	atomic_int references;
 	struct worker_traffic traffic;
 	bool changes_answers; /* its chat template does */
+	const char *mode;     /* NULL: chat */
 };
 
 struct worker_traffic *worker_traffic(struct worker *w)
@@ -41,6 +42,7 @@ struct switcher {
 	struct route *route;
 	struct worker *worker; /* what a wanted model gets; NULL: refused */
 	bool hold;             /* it only begins to load */
+	struct ability can;    /* mode NULL: chat */
 	atomic_int wanted;
 	atomic_llong keep_alive_ms; /* the last that was asked for */
 };
@@ -53,6 +55,11 @@ const char *worker_socket(const struct worker *w)
 bool worker_continues(const struct worker *w)
 {
 	return !w->changes_answers;
+}
+
+const char *worker_mode(const struct worker *w)
+{
+	return w->mode ? w->mode : "chat";
 }
 
 int worker_slots(const struct worker *w)
@@ -82,6 +89,15 @@ void switcher_keep_alive(struct switcher *sw, const char *id, int64_t ms)
 {
 	assert_string_equal(id, route_model(sw->route));
 	atomic_store(&sw->keep_alive_ms, ms);
+}
+
+bool switcher_ability(struct switcher *sw, const char *id, struct ability *ret, struct err *e)
+{
+	assert_string_equal(id, route_model(sw->route));
+	*ret = sw->can;
+	if (!ret->mode)
+		ret->mode = "chat";
+	return true;
 }
 
 bool switch_want(struct switcher *sw, const char *id, struct err *e)

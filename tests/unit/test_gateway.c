@@ -27,7 +27,7 @@ static void a_whole_answer_passes_as_it_is(void **state)
 			    "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
 			    "Content-Type: application/json\r\nContent-Length: 27\r\n\r\n"
 			    "{\"model\":\"tiny\", \"x\": 1.50}");
-	expect(post(s, "/v1/embeddings", "{\"model\":\"tiny\"}"), "HTTP/1.1 400 ", "{\"error\":2}");
+	expect(post(s, "/tokenize", "{\"model\":\"tiny\"}"), "HTTP/1.1 400 ", "{\"error\":2}");
 	expect(chat(s, "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "\r\n\r\n");
 	/* each of the lane's threads has its own */
 	assert_in_range(atomic_load(&s->fake->accepted), 1, s->lane ? 2 : 1);
@@ -483,6 +483,25 @@ static void keep_alive_reaches_the_switch(void **state)
 		    "keep_alive \"soon\" is no time", NULL, "invalid_request");
 }
 
+static void a_model_is_asked_only_what_it_can(void **state)
+{
+	static const char image[] = "{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\","
+				    "\"content\":[{\"type\":\"image_url\"}]}]}";
+	static const struct answer script[] = {{JSON("1", "1"), KEEP}, {JSON("1", "2"), KEEP}};
+	struct site *s = *state;
+
+	load(s, script);
+	expect_json(post(s, "/v1/embeddings", "{\"model\":\"tiny\"}"), "HTTP/1.1 400 ",
+		    "model 'tiny' is for mode chat, /v1/embeddings needs one for embedding", NULL,
+		    "invalid_request");
+	expect_json(chat(s, image), "HTTP/1.1 400 ", "model 'tiny' takes no images", NULL,
+		    "invalid_request");
+	s->switcher.can.vision = true;
+	expect(chat(s, image), "HTTP/1.1 200 ", "\r\n\r\n1");
+	s->switcher.can.mode = s->worker.mode = "embedding";
+	expect(post(s, "/v1/embeddings", "{\"model\":\"tiny\"}"), "HTTP/1.1 200 ", "\r\n\r\n2");
+}
+
 /* --- the lane ----------------------------------------------------------- */
 
 #define PLAIN(body_len, body)                                                                      \
@@ -620,6 +639,7 @@ int main(void)
 		BOTH(the_only_loaded_model_needs_no_name),
 		BOTH(an_alias_is_the_model),
 		BOTH(keep_alive_reaches_the_switch),
+		BOTH(a_model_is_asked_only_what_it_can),
 		LANE(plain_requests_need_no_thread),
 		LANE(a_connection_goes_on_in_any_way),
 		LANE(whoever_may_not_pass_is_left_to_microhttpd),

@@ -17,7 +17,7 @@ static bool ask(struct upstreams *u, const struct fake_worker *w, struct buf *re
 	char piece[7];
 	size_t len = 1;
 
-	if (!upstream_post(u, w->path, "/v1/x", "{}", 2, &nobody, &up, head, e))
+	if (!upstream_post(u, w->path, "/v1/x", NULL, "{}", 2, &nobody, &up, head, e))
 		return false;
 	while (len > 0) {
 		if (!upstream_read(up, &nobody, piece, sizeof(piece), &len, e))
@@ -203,13 +203,13 @@ static void nobody_there_is_an_error(void **state)
 	struct err e = {0};
 	char path[200];
 
-	assert_false(upstream_post(u, test_path(*state, "none"), "/x", "{}", 2, &nobody, &up, &head,
-				   &e));
+	assert_false(upstream_post(u, test_path(*state, "none"), "/x", NULL, "{}", 2, &nobody, &up,
+				   &head, &e));
 	assert_int_equal(e.kind, ERR_UNREACHABLE);
 	assert_non_null(strstr(e.msg, "No such file"));
 	err_clear(&e);
 	(void)snprintf(path, sizeof(path), "/%0150d", 0);
-	assert_false(upstream_post(u, path, "/x", "{}", 2, &nobody, &up, &head, &e));
+	assert_false(upstream_post(u, path, "/x", NULL, "{}", 2, &nobody, &up, &head, &e));
 	assert_non_null(strstr(e.msg, "too long"));
 	upstreams_free(u);
 }
@@ -230,7 +230,8 @@ static void a_client_that_leaves_ends_the_wait(void **state)
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 		watch.client_fd = pair[0];
 		assert_int_equal(half ? shutdown(pair[1], SHUT_WR) : close(pair[1]), 0);
-		assert_false(upstream_post(u, w->path, "/x", "{}", 2, &watch, &up, &head, &e));
+		assert_false(
+			upstream_post(u, w->path, "/x", NULL, "{}", 2, &watch, &up, &head, &e));
 		assert_int_equal(e.kind, ERR_CANCELLED);
 		assert_true(fake_wait(&w->left)); /* the worker sees it at once */
 		close(pair[0]);
@@ -269,7 +270,8 @@ static void an_early_answer_to_a_long_body_is_read(void **state)
 	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(listener, 4), 0);
 	assert_int_equal(pthread_create(&thread, NULL, answer_unread, &listener), 0);
-	assert_true(upstream_post(u, a.sun_path, "/x", body, 8 << 20, &nobody, &up, &head, &e));
+	assert_true(
+		upstream_post(u, a.sun_path, "/x", NULL, body, 8 << 20, &nobody, &up, &head, &e));
 	assert_int_equal(head.status, 413);
 	upstream_done(up);
 	upstreams_free(u);
