@@ -264,8 +264,9 @@ static struct MHD_Response *error_response(const struct err *e)
 enum MHD_Result call_refuse(struct call *c)
 {
 	const struct err *e = &c->refused;
-	bool openai = c->gateway || strncmp(c->path, "/v1/", 4) == 0;
-	struct MHD_Response *r = openai ? gateway_error(c->path, e) : error_response(e);
+	bool theirs =
+		c->gateway || strncmp(c->path, "/v1/", 4) == 0 || strncmp(c->path, "/api/", 5) == 0;
+	struct MHD_Response *r = theirs ? gateway_error(c->path, e) : error_response(e);
 	int status = c->allowed_status ? c->allowed_status : err_http_status(e->kind);
 
 	if (status >= MHD_HTTP_INTERNAL_SERVER_ERROR && e->kind != ERR_NOT_SUPPORTED &&
@@ -286,10 +287,13 @@ enum MHD_Result call_refuse(struct call *c)
 static enum MHD_Result answer_preflight(struct call *c)
 {
 	struct MHD_Response *r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+	const char *asked = MHD_lookup_connection_value(c->conn, MHD_HEADER_KIND,
+							"Access-Control-Request-Headers");
 
 	MHD_add_response_header(r, "Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE");
+	/* The libraries of browsers send many of their own; the origin is one that may. */
 	MHD_add_response_header(r, "Access-Control-Allow-Headers",
-				"Authorization, Content-Type, Last-Event-ID, X-Api-Key");
+				asked ? asked : "Authorization, Content-Type");
 	MHD_add_response_header(r, "Access-Control-Allow-Private-Network", "true");
 	MHD_add_response_header(r, "Access-Control-Max-Age", "600");
 	add_headers(c, r);

@@ -6,6 +6,12 @@
 static const struct field backend_fields[] = {{"gpu_backend", FIELD_TEXT, true}, {0}};
 static const struct field force_fields[] = {{"force", FIELD_BOOL, false}, {0}};
 static const struct field dry_run_fields[] = {{"dry_run", FIELD_BOOL, false}, {0}};
+static const struct field show_fields[] = {
+	{"model", FIELD_TEXT, false},
+	{"name", FIELD_TEXT, false},
+	{"verbose", FIELD_BOOL, false},
+	{0},
+};
 static const struct field switch_fields[] = {
 	{"gpu_backend", FIELD_TEXT, true},
 	{"reload", FIELD_TEXT | FIELD_BOOL, false},
@@ -67,6 +73,11 @@ const struct endpoint endpoint_table[] = {
 
 	{"GET",    "/v1/models",                    models_openai,            NULL,             false},
 	{"GET",    "/v1/models/{id}",               models_openai_one,        NULL,             false},
+
+	{"GET",    "/api/tags",                     ollama_tags,              NULL,             false},
+	{"GET",    "/api/ps",                       ollama_ps,                NULL,             false},
+	{"GET",    "/api/version",                  ollama_version,           NULL,             false},
+	{"POST",   "/api/show",                     ollama_show,              show_fields,      false},
 	{0},
 };
 /* clang-format on */

@@ -52,5 +52,8 @@ handler events_all, events_task;
 /* api_backends.c */
 handler backends_get, backends_refresh, toolkit_check, hardware_detect;
 
+/* ollama_models.c */
+handler ollama_tags, ollama_ps, ollama_show, ollama_version;
+
 /* system.c */
 handler system_health, system_version, system_metrics, not_supported;

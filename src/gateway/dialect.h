@@ -17,10 +17,12 @@ struct dialect {
 	/* What a stream ends with that failed. */
 	void (*error_event)(const struct err *e, struct buf *ret);
 	const char *sign_of_life; /* in a stream, while it waits */
+	const char *stream_type;  /* NULL: text/event-stream */
 	bool rewrites_errors;     /* a worker's, too, which have OpenAI's form */
 };
 
 extern const struct dialect dialect_openai, dialect_responses, dialect_anthropic;
+extern const struct dialect dialect_ollama_chat, dialect_ollama_generate;
 
 /* Of a path, ours or not. */
 const struct dialect *dialect_of(const char *path);

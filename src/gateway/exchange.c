@@ -38,6 +38,8 @@ void exchange_free(struct exchange *c)
 	continuation_free(c->so_far);
 	buf_done(&c->rest);
 	buf_done(&c->ready);
+	buf_done(&c->lines);
+	ollama_free(c->ollama);
 	free(c->edited);
 	free(c);
 }
@@ -214,6 +216,8 @@ bool exchange_ask(struct exchange *c, struct err *e)
 	struct upstream_watch watch = watch_of(c);
 	bool rest;
 
+	if (c->ollama)
+		ollama_loaded(c->ollama);
 	if (c->keeps)
 		switcher_keep_alive(c->switcher, c->model, c->keep_alive_ms);
 	if (!count_tokens(c, e))

@@ -16,6 +16,7 @@
 #include "gateway/continuation.h"
 #include "gateway/dialect.h"
 #include "gateway/http1.h"
+#include "gateway/ollama.h"
 #include "gateway/scan.h"
 #include "gateway/upstream.h"
 #include "switch/route.h"
@@ -60,6 +61,8 @@ struct exchange {
 	bool in_event;               /* the last byte sent didn't end a line */
 	struct buf words;
 	size_t said;
+	struct ollama *ollama; /* its client is one of those; NULL: it isn't */
+	struct buf lines;      /* of it: what is not sent yet */
 };
 
 /* Keeps a worker's stream in mind; NULL: it can't go on at another worker. Borrows the body. */

@@ -167,6 +167,41 @@ static bool read_wishes(struct exchange *ex, const struct gateway_path *path, co
 	return true;
 }
 
+/* An Ollama client's request becomes one of OpenAI's. */
+static bool translate(struct exchange *ex, const struct gateway_path *path, struct scan *s,
+		      struct err *e)
+{
+	struct ollama_request r;
+	bool ok = ollama_ask(path->ollama, ex->body, ex->len, &r, e);
+
+	ex->ollama = ollama_new(path->ollama, s->model);
+	ex->path = r.path;
+	ex->len = r.body.len;
+	ex->body = ex->edited = buf_steal(&r.body);
+	s->stream = r.stream;
+	s->has_id_slot = false;
+	target_without_tag(ex->gateway, s);
+	return ok;
+}
+
+/* A request without a question: the model is loaded, or goes when it is idle. */
+static enum MHD_Result load_only(struct exchange *taken, struct MHD_Connection *c)
+{
+	CLEANUP(exchange_free) struct exchange *ex = taken;
+	bool leaves = ex->keeps && ex->keep_alive_ms == 0;
+	enum route_turn turn = ROUTE_WAITING;
+	struct err e = {0};
+
+	while (!leaves && turn == ROUTE_WAITING)
+		turn = exchange_enter(ex, ex->tick_ms, &e);
+	if (turn == ROUTE_REFUSED)
+		return relay_error(ex->dialect, &e, NULL, c);
+	if (ex->keeps)
+		switcher_keep_alive(ex->switcher, ex->model, ex->keep_alive_ms);
+	ollama_nothing(ex->ollama, leaves ? "unload" : "load", &ex->lines);
+	return relay_lines(ex, c);
+}
+
 static enum MHD_Result refuse(struct exchange *taken, const char *param, const struct err *e,
 			      struct MHD_Connection *c)
 {
@@ -206,14 +241,17 @@ enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int 
 		ex->type = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Type");
 	if (!(known->form ? form_read(c, body, body_len, &scan, &e)
 			  : scan_request(body, body_len, &scan, &e)) ||
-	    !read_wishes(ex, known, &scan, &e))
+	    !read_wishes(ex, known, &scan, &e) ||
+	    (known->ollama && !translate(ex, known, &scan, &e)))
 		return refuse(ex, NULL, &e, c);
 	if (!target_find(g, &scan, &ex->route, &e))
 		return refuse(ex, "model", &e, c);
 	(void)snprintf(ex->model, sizeof(ex->model), "%s", route_model(ex->route));
-	media = known->form ? MEDIA_AUDIO : media_find(body, body_len);
+	media = known->form ? MEDIA_AUDIO : media_find(ex->body, ex->len);
 	if (!target_can(g, ex->model, known, media, &e))
 		return refuse(ex, NULL, &e, c);
+	if (!ex->path)
+		return load_only(ex, c);
 	ex->stream = scan.stream;
 	if (scan.has_id_slot)
 		without_slot(ex);

@@ -16,7 +16,8 @@ static const struct {
 
 bool media_hinted(const char *body, size_t len)
 {
-	static const char *const words[] = {"image", "input_audio", "video"};
+	static const char *const words[] = {"\"image", "\"input_image", "\"input_audio",
+					    "\"input_video", "\"video_url"};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (memmem(body, len, words[i], strlen(words[i])))

@@ -8,18 +8,22 @@
 
 /* clang-format off */
 static const struct gateway_path paths[] = {
-	{"/v1/chat/completions",      &dialect_openai,    "chat",      true,  false, false},
-	{"/v1/completions",           &dialect_openai,    "chat",      true,  false, false},
-	{"/v1/embeddings",            &dialect_openai,    "embedding", true,  false, false},
-	{"/v1/rerank",                &dialect_openai,    "rerank",    true,  false, false},
-	{"/tokenize",                 &dialect_openai,    NULL,        true,  false, false},
-	{"/detokenize",               &dialect_openai,    NULL,        true,  false, false},
-	{"/apply-template",           &dialect_openai,    NULL,        true,  false, false},
-	{"/infill",                   &dialect_openai,    "chat",      true,  false, false},
-	{"/v1/audio/transcriptions",  &dialect_openai,    "chat",      false, false, true},
-	{"/v1/responses",             &dialect_responses, "chat",      false, false, false},
-	{"/v1/messages",              &dialect_anthropic, "chat",      false, true,  false},
-	{"/v1/messages/count_tokens", &dialect_anthropic, NULL,        false, true,  false},
+	{"/v1/chat/completions",      &dialect_openai,          "chat",      true,  false, false, OLLAMA_NONE},
+	{"/v1/completions",           &dialect_openai,          "chat",      true,  false, false, OLLAMA_NONE},
+	{"/v1/embeddings",            &dialect_openai,          "embedding", true,  false, false, OLLAMA_NONE},
+	{"/v1/rerank",                &dialect_openai,          "rerank",    true,  false, false, OLLAMA_NONE},
+	{"/tokenize",                 &dialect_openai,          NULL,        true,  false, false, OLLAMA_NONE},
+	{"/detokenize",               &dialect_openai,          NULL,        true,  false, false, OLLAMA_NONE},
+	{"/apply-template",           &dialect_openai,          NULL,        true,  false, false, OLLAMA_NONE},
+	{"/infill",                   &dialect_openai,          "chat",      true,  false, false, OLLAMA_NONE},
+	{"/v1/audio/transcriptions",  &dialect_openai,          "chat",      false, false, true,  OLLAMA_NONE},
+	{"/v1/responses",             &dialect_responses,       "chat",      false, false, false, OLLAMA_NONE},
+	{"/v1/messages",              &dialect_anthropic,       "chat",      false, true,  false, OLLAMA_NONE},
+	{"/v1/messages/count_tokens", &dialect_anthropic,       NULL,        false, true,  false, OLLAMA_NONE},
+	{"/api/chat",                 &dialect_ollama_chat,     "chat",      false, false, false, OLLAMA_CHAT},
+	{"/api/generate",             &dialect_ollama_generate, "chat",      false, false, false, OLLAMA_GENERATE},
+	{"/api/embed",                &dialect_ollama_generate, "embedding", false, false, false, OLLAMA_EMBED},
+	{"/api/embeddings",           &dialect_ollama_generate, "embedding", false, false, false, OLLAMA_EMBEDDINGS},
 };
 /* clang-format on */
 
@@ -47,6 +51,8 @@ const struct dialect *dialect_of(const char *path)
 {
 	const struct gateway_path *known = gateway_path(path);
 
+	if (!known && strncmp(path, "/api/", 5) == 0)
+		return &dialect_ollama_generate;
 	return known ? known->dialect : &dialect_openai;
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "gateway/dialect.h"
+#include "gateway/ollama.h"
 
 struct gateway_path {
 	const char *path;
@@ -14,6 +15,7 @@ struct gateway_path {
 	bool plain;       /* the fast lane serves it, too */
 	bool messages;    /* the body must have a list of them, else the worker answers 500 */
 	bool form;        /* the body is a form */
+	enum ollama_kind ollama;
 };
 
 /* NULL: none of ours. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/relay.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define WHOLE_MAX (1024 * 1024) /* longer answers go out as they come */
 #define BLOCK_SIZE 16384
+#define PIECE_SIZE 4096
 #define EVENT_MAX ((size_t)65536) /* of an answer that is put into one event */
 
 /* A page of another origin may read the answer: the API has refused those that are not allowed. */
@@ -38,7 +40,7 @@ enum MHD_Result relay_error(const struct dialect *d, const struct err *e, const 
 static void say_error(struct exchange *ex, const struct err *e)
 {
 	ex->state = e->kind == ERR_CANCELLED ? EXCHANGE_OVER : EXCHANGE_LAST_WORDS;
-	if (ex->in_event)
+	if (ex->in_event && !ex->ollama)
 		buf_str(&ex->words, "\n\n");
 	ex->dialect->error_event(e, &ex->words);
 }
@@ -81,18 +83,14 @@ static bool say_answer(struct exchange *ex, struct err *e)
 	return true;
 }
 
-static ssize_t wait_on(struct exchange *ex, char *out)
+static ssize_t wait_on(struct exchange *ex, char *out, size_t size)
 {
-	const char *sign = ex->dialect->sign_of_life;
-	size_t sign_len = strlen(sign);
 	struct err e = {0};
 	enum route_turn turn = exchange_enter(ex, ex->tick_ms, &e);
 	bool ok;
 
-	if (turn == ROUTE_WAITING) {
-		memcpy(out, sign, sign_len);
-		return (ssize_t)sign_len;
-	}
+	if (turn == ROUTE_WAITING)
+		return snprintf(out, size, "%s", ex->dialect->sign_of_life);
 	ok = turn == ROUTE_ADMITTED && exchange_ask(ex, &e);
 	if (ok && (ex->head.status != 200 || !http1_is_events(&ex->head)))
 		ok = say_answer(ex, &e);
@@ -103,12 +101,31 @@ static ssize_t wait_on(struct exchange *ex, char *out)
 	return 0;
 }
 
+/* As exchange_read; 0 bytes only at the end. */
+static bool read_lines(struct exchange *ex, char *out, size_t size, size_t *ret_len, struct err *e)
+{
+	char piece[PIECE_SIZE];
+	size_t len = 1;
+
+	while (ex->lines.len == 0 && len > 0) {
+		if (!exchange_read(ex, piece, sizeof(piece), &len, e))
+			return false;
+		ollama_feed(ex->ollama, piece, len, &ex->lines);
+	}
+	*ret_len = ex->lines.len < size ? ex->lines.len : size;
+	if (*ret_len > 0)
+		memcpy(out, ex->lines.data, *ret_len);
+	buf_drop(&ex->lines, *ret_len);
+	return true;
+}
+
 static ssize_t pass_on(struct exchange *ex, char *out, size_t size)
 {
 	struct err e = {0};
 	size_t len;
 
-	if (exchange_read(ex, out, size, &len, &e)) {
+	if (ex->ollama ? read_lines(ex, out, size, &len, &e)
+		       : exchange_read(ex, out, size, &len, &e)) {
 		if (len == 0)
 			ex->state = EXCHANGE_OVER;
 		return len == 0 ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)len;
@@ -141,7 +158,7 @@ ssize_t relay_next(void *cls, uint64_t pos, char *out, size_t size)
 	while (n == 0) {
 		switch (ex->state) {
 		case EXCHANGE_IN_LINE:
-			n = wait_on(ex, out);
+			n = wait_on(ex, out, size);
 			break;
 		case EXCHANGE_ANSWERING:
 			n = pass_on(ex, out, size);
@@ -161,6 +178,11 @@ static void free_call(void *cls)
 	exchange_free(cls);
 }
 
+static const char *stream_type(const struct exchange *ex)
+{
+	return ex->dialect->stream_type ? ex->dialect->stream_type : "text/event-stream";
+}
+
 static enum MHD_Result queue_stream(struct exchange *ex, struct MHD_Connection *c, unsigned status,
 				    const char *type, uint64_t size)
 {
@@ -176,7 +198,7 @@ static enum MHD_Result queue_stream(struct exchange *ex, struct MHD_Connection *
 
 enum MHD_Result relay_waiting(struct exchange *ex, struct MHD_Connection *c)
 {
-	return queue_stream(ex, c, 200, "text/event-stream", MHD_SIZE_UNKNOWN);
+	return queue_stream(ex, c, 200, stream_type(ex), MHD_SIZE_UNKNOWN);
 }
 
 /* --- whole -------------------------------------------------------------- */
@@ -196,6 +218,16 @@ static bool read_whole(struct exchange *ex, char **ret, size_t *ret_len, struct 
 	return true;
 }
 
+enum MHD_Result relay_lines(struct exchange *ex, struct MHD_Connection *c)
+{
+	size_t len = ex->lines.len;
+	struct MHD_Response *r =
+		MHD_create_response_from_buffer(len, buf_steal(&ex->lines), MHD_RESPMEM_MUST_FREE);
+
+	MHD_add_response_header(r, "Content-Type", "application/json");
+	return queue(c, 200, r);
+}
+
 static enum MHD_Result answer_whole(struct exchange *ex, struct MHD_Connection *c)
 {
 	struct MHD_Response *r;
@@ -210,6 +242,12 @@ static enum MHD_Result answer_whole(struct exchange *ex, struct MHD_Connection *
 		free(data);
 		return relay_error(ex->dialect, &e, NULL, c);
 	}
+	if (ex->ollama) {
+		bool ok = ollama_whole(ex->ollama, data, len, &ex->lines, &e);
+
+		free(data);
+		return ok ? relay_lines(ex, c) : relay_error(ex->dialect, &e, NULL, c);
+	}
 	r = MHD_create_response_from_buffer(len, data, MHD_RESPMEM_MUST_FREE);
 	if (ex->head.content_type[0])
 		MHD_add_response_header(r, "Content-Type", ex->head.content_type);
@@ -222,7 +260,10 @@ enum MHD_Result relay_answer(struct exchange *ex, struct MHD_Connection *c)
 {
 	enum MHD_Result queued;
 
-	if (ex->head.framing != HTTP1_LENGTH || ex->head.length > WHOLE_MAX)
+	if (ex->ollama && ex->head.framing != HTTP1_LENGTH)
+		return queue_stream(ex, c, (unsigned)ex->head.status, stream_type(ex),
+				    MHD_SIZE_UNKNOWN);
+	if (!ex->ollama && (ex->head.framing != HTTP1_LENGTH || ex->head.length > WHOLE_MAX))
 		return queue_stream(ex, c, (unsigned)ex->head.status, ex->head.content_type,
 				    ex->head.framing == HTTP1_LENGTH ? (uint64_t)ex->head.length
 								     : MHD_SIZE_UNKNOWN);

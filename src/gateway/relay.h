@@ -12,6 +12,8 @@
 enum MHD_Result relay_answer(struct exchange *ex, struct MHD_Connection *c);
 /* A stream that has waited long: events begin now (status 200), and the waiting goes on there. */
 enum MHD_Result relay_waiting(struct exchange *ex, struct MHD_Connection *c);
+/* What is in its lines; borrows the call. */
+enum MHD_Result relay_lines(struct exchange *ex, struct MHD_Connection *c);
 /* The next piece of what the two above began, as microhttpd asks for it: may block, never answers
  * 0; MHD_CONTENT_READER_END_… at the end. */
 ssize_t relay_next(void *exchange, uint64_t pos, char *out, size_t size);

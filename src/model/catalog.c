@@ -87,7 +87,11 @@ bool catalog_add(struct db *db, const char *path, const char *id, const char *op
 	if (gguf_read(m.path, &g, e) && is_a_model(g, m.path, e)) {
 		m.id = id ? mem_dup(id) : catalog_id_from_path(path);
 		describe(&m, g, options, pulled);
-		if (catalog_names_free(db, m.id, m.options, e) && db_model_insert(db, &m, e)) {
+		if (!catalog_names_free(db, m.id, m.options, e)) {
+			db_model_done(&m);
+			return false;
+		}
+		if (db_model_insert(db, &m, e)) {
 			*ret = m;
 			return true;
 		}

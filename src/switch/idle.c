@@ -68,7 +68,7 @@ void switcher_keep_alive(struct switcher *sw, const char *id, int64_t ms)
 
 	pthread_mutex_lock(&sw->lock);
 	en = entry_find(sw, id);
-	if (en) {
+	if (en && en->worker) {
 		en->kept_alive = true;
 		en->keep_alive_ms = ms < 0 ? 0 : ms > 0 ? ms : 1;
 	}

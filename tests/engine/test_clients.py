@@ -4,7 +4,10 @@
 import json
 
 import anthropic
+import ollama
 import pytest
+
+import gguf_file
 
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1"
 QUESTION = [{"role": "user", "content": "What is 2+2?"}]
@@ -68,3 +71,31 @@ def test_a_json_schema_is_kept_to(client):
     told = json.loads(said.choices[0].message.content)
     assert isinstance(told["city"], str)
     assert isinstance(told["people"], int)
+
+
+def test_ollamas_chat(on_cpu, client):
+    own = ollama.Client(host=f"http://127.0.0.1:{on_cpu.port}")
+    asked = {"model": SMOLLM2, "messages": QUESTION}
+    options = {"temperature": 0, "num_predict": 20}
+    whole = own.chat(**asked, options=options)
+    same = client.chat.completions.create(**asked, temperature=0, max_tokens=20)
+    assert whole.message.content == same.choices[0].message.content
+    assert whole.prompt_eval_count == same.usage.prompt_tokens
+    assert whole.eval_duration > 0
+    pieces = list(own.chat(**asked, options=options, stream=True))
+    assert "".join(p.message.content for p in pieces) == whole.message.content
+    assert pieces[-1].eval_count == whole.eval_count
+    shape = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    said = own.generate(SMOLLM2, "A number?", format=shape, options={**options, "num_predict": 50})
+    assert isinstance(json.loads(said.response)["n"], int)
+
+
+def test_ollamas_embeddings(on_cpu, client, tmp_path):
+    own = ollama.Client(host=f"http://127.0.0.1:{on_cpu.port}")
+    on_cpu.add(gguf_file.tiny_llama(tmp_path / "vectors.gguf", pooling=1))
+    on_cpu.switch("vectors", "cpu")
+    same = client.embeddings.create(model="vectors", input="hello", encoding_format="float")
+    assert own.embed("vectors", "hello").embeddings[0] == pytest.approx(
+        same.data[0].embedding, abs=1e-4
+    )
+    on_cpu.call("DELETE", "/llm/api/models/vectors", status=200)

@@ -142,7 +142,7 @@ def part(name: str, value: bytes) -> bytes:
     [
         ("application/json", b'{"model": "chat"}', "multipart/form-data"),
         ("multipart/form-data", b"x", "form"),
-        (FORM, b"x", "form"),
+        (FORM, b"x", "model"),
         (FORM, part("model", b"tiny")[:-8], "model"),
         (FORM, part("model", b"x" * 300) + b"--0123456789abcdef--\r\n", "too long"),
         (FORM, part("model", b"a\0b") + b"--0123456789abcdef--\r\n", "too long, or"),

@@ -46,7 +46,7 @@ class Client(threading.Thread):
         assert self.error is None, self.error
         assert fake_judge(self.said)
         self.connection.request("POST", "/v1/embeddings", f'{{"model":"{MODEL}"}}', self.headers)
-        assert self.connection.getresponse().status == 501
+        assert self.connection.getresponse().status == 400
         self.connection.close()
         return self.said
 

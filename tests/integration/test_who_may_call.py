@@ -43,10 +43,11 @@ def test_allowed_origins_get_their_preflight(make_daemon):
         headers={
             "Origin": "https://chat.example",
             "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "content-type, authorization",
+            "Access-Control-Request-Headers": "content-type, x-api-key, anthropic-version",
         },
     )
     assert answer.status_code == 204
+    assert "anthropic-version" in answer.headers["access-control-allow-headers"]
     assert answer.headers["access-control-allow-origin"] == "https://chat.example"
     answer = daemon.http.get(MODELS, headers={"Origin": "https://chat.example"})
     assert answer.headers["access-control-allow-origin"] == "https://chat.example"

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Errors as Ollama's clients expect them: {"error": "message"}, in a stream as a line. */
+
+#include "base/mem.h"
+#include "gateway/dialect.h"
+
+static void error(const struct err *e, const char *param, struct buf *ret)
+{
+	CLEANUP(buf_done) struct buf message = {0};
+
+	buf_str(&message, e->msg);
+	if (e->hint[0])
+		buf_printf(&message, " (%s)", e->hint);
+	buf_str(ret, "{\"error\":");
+	dialect_string(ret, message.data);
+	buf_str(ret, "}");
+}
+
+static void error_line(const struct err *e, struct buf *ret)
+{
+	error(e, NULL, ret);
+	buf_str(ret, "\n");
+}
+
+/* A piece of an answer without a letter: an empty line would be no JSON. */
+#define LINES(name, nothing)                                                                       \
+	const struct dialect dialect_##name = {.error = error,                                     \
+					       .error_event = error_line,                          \
+					       .sign_of_life = "{" nothing ",\"done\":false}\n",   \
+					       .stream_type = "application/x-ndjson",              \
+					       .rewrites_errors = true}
+
+LINES(ollama_chat, "\"message\":{\"role\":\"assistant\",\"content\":\"\"}");
+LINES(ollama_generate, "\"response\":\"\"");
