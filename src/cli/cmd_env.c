@@ -123,16 +123,29 @@ static bool delete_env(const struct cli_options *o, const struct args *a, struct
 	return true;
 }
 
+/* Who asks for it wants its Python, mostly; stdout is only the path. */
+static void say_why_no_python(const struct cli_options *o, const json_t *env)
+{
+	const json_t *why_not = json_object_get(json_object_get(env, "python"), "why_not");
+
+	if (json_is_string(why_not) && !o->quiet)
+		fprintf(stderr, "it has no Python: %s\n", json_string_value(why_not));
+}
+
 static bool path(const struct cli_options *o, const struct args *a, struct err *e)
 {
 	CLEANUP(json_decref) json_t *answer = NULL;
+	const json_t *env;
 
 	if (!with_name(o, a, NULL, &answer, e))
 		return false;
-	if (o->json)
+	env = json_object_get(answer, "environment");
+	if (o->json) {
 		client_print(answer);
-	else
-		puts(client_text(json_object_get(answer, "environment"), "path"));
+	} else {
+		puts(client_text(env, "path"));
+		say_why_no_python(o, env);
+	}
 	return true;
 }
 

@@ -55,16 +55,32 @@ static bool cancelled(void *arg)
 	return run->r->cancelled(run->r->arg);
 }
 
+/* Settings that would send packages elsewhere, or forbid it; the first two also stand in pip.conf.
+ */
+static const char *const unwanted[] = {
+	"PIP_USER=", "PIP_REQUIRE_VIRTUALENV=", "PIP_TARGET=", "PIP_PREFIX=", "PIP_ROOT=",
+	"TMPDIR="};
+
+static bool is_unwanted(const char *setting)
+{
+	for (size_t i = 0; i < ARRAY_LEN(unwanted); i++) {
+		if (strncmp(setting, unwanted[i], strlen(unwanted[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 void pip_environ(const char *tmp, struct strv *ret)
 {
-	struct strv clean = {0};
+	CLEANUP(strv_done) struct strv clean = {0};
 
 	proc_clean_env(&clean);
 	for (size_t i = 0; i < clean.count; i++) {
-		if (strncmp(clean.items[i], "TMPDIR=", 7) != 0)
+		if (!is_unwanted(clean.items[i]))
 			strv_add(ret, clean.items[i]);
 	}
-	strv_done(&clean);
+	strv_add(ret, "PIP_USER=0");
+	strv_add(ret, "PIP_REQUIRE_VIRTUALENV=0");
 	strv_printf(ret, "TMPDIR=%s", tmp);
 	strv_add(ret, "PYTHONDONTWRITEBYTECODE=1");
 }

@@ -80,6 +80,9 @@ class Site:
                 "PYTHONPATH": "/nowhere",
                 "GGML_FAKE_NO_DEVICE": "1",
                 "LLAMA_CPP_LIB_PATH": "/nowhere",
+                # which would have pip refuse, or install elsewhere
+                "PIP_USER": "1",
+                "PIP_REQUIRE_VIRTUALENV": "1",
             }
             | env,
             engine_source=self.source,
@@ -221,6 +224,9 @@ def test_a_wheel_with_another_hash_is_refused(site, fake_model):
         assert found["state"] == "ready"
         assert "DO NOT MATCH THE HASHES" in found["python"]["why_not"]
         assert "needed" in found["python"]["why_not"]
+        asked = daemon.cli("env", "path", found["name"])
+        assert asked.stdout.strip() == found["path"]
+        assert asked.stderr.startswith("it has no Python: ")
         assert not list((daemon.state / "store").glob(".stage-*"))
         # tried again when asked for, not before
         site.pin(make_wheel(site.wheels, "needed"))
