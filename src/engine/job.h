@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "engine/complaint.h"
+#include "base/complaint.h"
 #include "engine/engine_priv.h"
 
 struct job {

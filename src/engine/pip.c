@@ -12,9 +12,10 @@
 
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/pip_run.h"
 #include "base/proc.h"
-#include "engine/pip_run.h"
 #include "engine/source.h"
+#include "engine/tools.h"
 
 struct download_run {
 	const struct source *source;
@@ -74,6 +75,7 @@ static bool run_pip(struct download_run *d, const char *name, const char *out, s
 		.environ = &environ,
 		.cwd = d->tmp,
 		.doing = doing,
+		.missing = tools_missing_pip,
 		.purpose = "which fetches llama.cpp",
 		.otherwise = ", or give engine_source an archive or a folder",
 		.on_line = on_line,

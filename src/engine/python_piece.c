@@ -8,13 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/complaint.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/pip_run.h"
 #include "base/proc.h"
-#include "engine/complaint.h"
 #include "engine/engine_priv.h"
-#include "engine/pip_run.h"
 #include "engine/python.h"
+#include "engine/tools.h"
 
 /* Hashed into the digest, all that forms the piece. */
 static const char requirements[] = "requirements.txt", hook[] = "_shunt_engine.py",
@@ -173,6 +174,7 @@ static bool install_needs(struct piece *p, struct err *e)
 		.environ = &p->environ,
 		.cwd = store_stage_path(p->stage),
 		.doing = "installing what llama-cpp-python needs",
+		.missing = tools_missing_pip,
 		.purpose = "which installs what llama-cpp-python needs",
 		.otherwise = "",
 		.on_line = on_line,

@@ -12,7 +12,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/proc.h"
-#include "engine/complaint.h"
+#include "base/complaint.h"
 #include "engine/source.h"
 
 enum { LOCK_POLL_MS = 100 };

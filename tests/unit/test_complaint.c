@@ -2,7 +2,7 @@
 #include "test.h"
 
 #include "base/mem.h"
-#include "engine/complaint.h"
+#include "base/complaint.h"
 
 /* The error after these lines; the stage is hidden. */
 static struct err after(const char *const *lines)

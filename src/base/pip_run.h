@@ -15,8 +15,11 @@ struct pip_run {
 	const struct strv *environ; /* from pip_environ() */
 	const char *cwd;            /* a folder of ours: Python looks for modules there first */
 	const char *doing;          /* "fetching llama-cpp-python==0.3.36" */
-	const char *purpose;        /* "which fetches llama.cpp": what pip is needed for */
-	const char *otherwise;      /* end of hints: another remedy, or "" */
+	/* Says in e what is missing ("python3 has no pip") and how to get it; false. NULL: as
+	 * ERR_TOOLKIT with the packages of the usual distributions. */
+	bool (*missing)(const char *what, struct err *e);
+	const char *purpose;   /* "which fetches llama.cpp": what pip is needed for */
+	const char *otherwise; /* end of hints: another remedy, or "" */
 	void (*on_line)(void *arg, const char *line);
 	bool (*cancelled)(void *arg); /* asked several times a second */
 	void *arg;

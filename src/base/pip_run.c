@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/pip_run.h"
+#include "base/pip_run.h"
 
 #include <stddef.h>
 #include <string.h>
 
+#include "base/complaint.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "engine/complaint.h"
-#include "engine/tools.h"
 
 struct running {
 	const struct pip_run *r;
@@ -85,6 +84,15 @@ void pip_environ(const char *tmp, struct strv *ret)
 	strv_add(ret, "PYTHONDONTWRITEBYTECODE=1");
 }
 
+static bool say_missing(const struct pip_run *r, const char *what, struct err *e)
+{
+	if (r->missing)
+		return r->missing(what, e);
+	(void)err_set(e, ERR_TOOLKIT, "%s", what);
+	return err_hint(e, "install it: the package is python3-pip (Debian, Ubuntu, Fedora, "
+			   "openSUSE) or python-pip (Arch)");
+}
+
 static bool explain(const struct running *run, struct err *e)
 {
 	const struct pip_run *r = run->r;
@@ -92,7 +100,11 @@ static bool explain(const struct running *run, struct err *e)
 	CLEANUP(free) char *no_pip = mem_printf("python3 has no pip, %s", r->purpose);
 
 	if (run->no_pip)
-		return tools_missing(no_pip, tools_pip_packages, e);
+		return say_missing(r, no_pip, e);
+	if (run->complaint.no_space) {
+		(void)complaint_err(&run->complaint, ERR_NO_SPACE, what, e);
+		return err_hint(e, "make room where '%s' is", r->cwd);
+	}
 	if (run->wrong_hash) {
 		(void)complaint_err(&run->complaint, ERR_VERIFY, what, e);
 		return err_hint(e, "pip's index has another file under this name: check pip's "
@@ -133,7 +145,7 @@ static bool run_it(struct running *run, struct err *e)
 		if (e->kind != ERR_NOT_FOUND)
 			return false;
 		err_clear(e);
-		return tools_missing(no_python, tools_pip_packages, e);
+		return say_missing(r, no_python, e);
 	}
 	return status == 0 || explain(run, e);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/complaint.h"
+#include "base/complaint.h"
 
 #include <ctype.h>
 #include <stdlib.h>
