@@ -8,7 +8,7 @@ import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 
 class Hub:
@@ -22,6 +22,8 @@ class Hub:
         self.extra: list[dict] = []  # more entries of each list
         self.lists: dict[str, bytes] = {}  # in the place of a list
         self.moved_to = ""  # files are there
+        self.page = 1000  # entries of a list at once
+        self.next_at = ""  # another hub has the next pages
         self.token = ""  # is needed
         self.trouble: list = []
         self.requests: list[tuple[str, dict]] = []
@@ -92,7 +94,15 @@ class _Handler(BaseHTTPRequestHandler):
             lfs = {"oid": oid, "size": len(data), "pointerSize": 134}
             entry = {"type": "file", "oid": "1" * 40, "size": len(data), "path": path}
             entries.append(entry | {"lfs": lfs})
-        return self.answer(200, json.dumps(entries + self.hub.extra).encode())
+        entries += self.hub.extra
+        first = int(dict(parse_qsl(urlsplit(self.path).query)).get("cursor", 0))
+        page = json.dumps(entries[first : first + self.hub.page]).encode()
+        first += self.hub.page
+        if first >= len(entries):
+            return self.answer(200, page)
+        url = f"{self.hub.next_at or self.hub.url}/api/models/{repo}/tree/main"
+        link = f'<{url}?recursive=1&cursor={first}>; rel="next", <{url}>; rel="first"'
+        return self.answer(200, page, Link=link)
 
     def file(self, data: bytes) -> None:
         with self.hub.lock:

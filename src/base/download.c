@@ -132,7 +132,8 @@ bool job_put(struct job *j, const void *data, size_t len, struct err *e)
 	}
 	if (!part_add(&j->part, data, len, e)) {
 		part_remove(&j->part); /* a full disk should not stay full of this */
-		return err_wrap(e, "downloading '%s'", j->shown);
+		return err_wrap(e, "downloading '%s'", j->shown) ||
+		       err_hint(e, "free some space, and try again");
 	}
 	report(j, false);
 	return true;

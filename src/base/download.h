@@ -19,6 +19,8 @@ struct download {
 	const char *sha256; /* 64 hex digits; NULL: not checked */
 	const char *token;  /* "Authorization: Bearer"; NULL: none */
 	int64_t max_bytes;  /* 0: no limit */
+	char **ret_next;    /* gets the URL of the next page (Link: <…>; rel="next"), NULL: none;
+			       caller frees. May be NULL */
 	/* How often in a row it may fail without a new byte (broken connections, 429, 5xx), with
 	 * pauses of 0.5, 1, 2 … s between, or what Retry-After says. 0: as 1. */
 	int tries;

@@ -57,6 +57,22 @@ static const char *version_of(const struct job *j)
 	return tag != NULL && tag[0] == '"' ? tag : header(j, "Last-Modified");
 }
 
+/* Caller frees; NULL: none. */
+static char *next_page(const struct job *j)
+{
+	const char *link = header(j, "Link");
+
+	while (link && (link = strchr(link, '<')) != NULL) {
+		const char *url = link + 1;
+		size_t len = strcspn(url, ">"), rest = strcspn(url + len, ",");
+
+		if (memmem(url + len, rest, "rel=\"next\"", 10))
+			return mem_ndup(url, len);
+		link = url + len;
+	}
+	return NULL;
+}
+
 /* A whole file from its first byte, also when we asked for the rest. */
 static bool begin_whole(struct job *j, struct err *e)
 {
@@ -249,6 +265,10 @@ static bool exchange(struct job *j, bool *ret_again, struct err *e)
 		return after_416(j, ret_again, e);
 	if (!is_content(status))
 		return fail_status(j, status, e);
+	if (j->d->ret_next) {
+		free(*j->d->ret_next);
+		*j->d->ret_next = next_page(j);
+	}
 	return j->begun || begin(j, e); /* an empty file */
 }
 

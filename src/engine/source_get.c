@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/complaint.h"
 #include "base/download.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/proc.h"
-#include "base/complaint.h"
 #include "engine/source.h"
 
 enum { LOCK_POLL_MS = 100 };

@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/complaint.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/proc.h"
-#include "base/complaint.h"
 #include "engine/source.h"
 
 static bool is_top(const char *folder)

@@ -17,8 +17,6 @@
 #include "model/catalog.h"
 #include "model/hub_priv.h"
 
-#define LIST_MAX (16LL << 20)
-
 static void hub_pull_free(void *arg)
 {
 	struct hub_pull *p = arg;
@@ -44,16 +42,14 @@ static char *local_path(const struct hub_pull *p, const struct hub_file *f)
 
 static bool read_list(struct hub_pull *p, const char *path, struct err *e)
 {
-	CLEANUP(free)
-	char *url = mem_printf("%s/api/models/%s/%s/tree/main?recursive=1", p->s->hf_endpoint,
-			       p->name.owner, p->name.repo);
-	CLEANUP(free) char *text = NULL;
-	size_t len = 0;
+	json_t *tree = NULL;
+	bool ok;
 
-	if (!hub_get(p, url, path, "", LIST_MAX, e))
+	if (!hub_read_tree(p, path, &tree, e))
 		return err_wrap(e, "asking what %s has", p->said);
-	return fs_read(path, (size_t)LIST_MAX, &text, &len, e) &&
-	       hub_choose(text, len, &p->name, &p->choice, e);
+	ok = hub_choose(tree, &p->name, &p->choice, e);
+	json_decref(tree);
+	return ok;
 }
 
 /* So much of it is here: all, or an unfinished part. */

@@ -7,6 +7,8 @@
 #include "base/fs.h"
 #include "model/hub_priv.h"
 
+enum { PAGE_MAX = 16 << 20, PAGES_MAX = 50 };
+
 bool hub_read_token(struct hub_pull *p, struct err *e)
 {
 	const char *path = p->s->hf_token_file;
@@ -66,20 +68,16 @@ bool hub_cancelled(void *arg)
 	return task_cancelled(p->task);
 }
 
-bool hub_get(struct hub_pull *p, const char *url, const char *path, const char *sha256,
-	     int64_t max_bytes, struct err *e)
+static bool get(struct hub_pull *p, const struct download *what, struct err *e)
 {
-	struct download d = {.url = url,
-			     .path = path,
-			     .sha256 = sha256[0] ? sha256 : NULL,
-			     .token = p->token,
-			     .max_bytes = max_bytes,
-			     .tries = DOWNLOAD_TRIES,
-			     .on_progress = on_bytes,
-			     .on_wait = on_wait,
-			     .cancelled = hub_cancelled,
-			     .arg = p};
+	struct download d = *what;
 
+	d.token = p->token;
+	d.tries = DOWNLOAD_TRIES;
+	d.on_progress = on_bytes;
+	d.on_wait = on_wait;
+	d.cancelled = hub_cancelled;
+	d.arg = p;
 	if (download(&d, e))
 		return true;
 	if (e->kind == ERR_FORBIDDEN || e->kind == ERR_NOT_FOUND)
@@ -92,4 +90,71 @@ bool hub_get(struct hub_pull *p, const char *url, const char *path, const char *
 	if (e->kind == ERR_NOT_FOUND)
 		(void)err_hint(e, "check the name; main must have it");
 	return false;
+}
+
+bool hub_get(struct hub_pull *p, const char *url, const char *path, const char *sha256,
+	     int64_t max_bytes, struct err *e)
+{
+	const struct download d = {.url = url,
+				   .path = path,
+				   .sha256 = sha256[0] ? sha256 : NULL,
+				   .max_bytes = max_bytes};
+
+	return get(p, &d, e);
+}
+
+/* --- the list ----------------------------------------------------------- */
+
+static bool add_page(struct hub_pull *p, const char *url, const char *path, json_t *tree,
+		     char **ret_next, struct err *e)
+{
+	const struct download d = {
+		.url = url, .path = path, .max_bytes = PAGE_MAX, .ret_next = ret_next};
+	CLEANUP(free) char *text = NULL;
+	size_t len = 0;
+	json_t *page;
+	bool ok;
+
+	if (!get(p, &d, e) || !fs_read(path, PAGE_MAX, &text, &len, e))
+		return false;
+	page = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	ok = json_is_array(page) && json_array_extend(tree, page) == 0;
+	json_decref(page);
+	if (ok)
+		return true;
+	(void)err_set(e, ERR_UNAVAILABLE, "the hub's list of %.100s/%.100s is not JSON",
+		      p->name.owner, p->name.repo);
+	return err_hint(e, "is hf_endpoint right, or a proxy in between?");
+}
+
+/* The token goes there too: only to the hub itself. */
+static bool is_ours(const struct hub_pull *p, const char *url)
+{
+	size_t len = strlen(p->s->hf_endpoint);
+
+	return strncmp(url, p->s->hf_endpoint, len) == 0 && url[len] == '/';
+}
+
+bool hub_read_tree(struct hub_pull *p, const char *path, json_t **ret, struct err *e)
+{
+	char *url = mem_printf("%s/api/models/%s/%s/tree/main?recursive=1", p->s->hf_endpoint,
+			       p->name.owner, p->name.repo);
+	json_t *tree = json_array();
+	bool ok = true;
+
+	for (int page = 0; url && ok && page < PAGES_MAX; page++) {
+		char *next = NULL;
+
+		ok = add_page(p, url, path, tree, &next, e);
+		free(url);
+		url = next;
+		if (url && !is_ours(p, url))
+			free(STEAL(url));
+	}
+	free(url);
+	if (ok)
+		*ret = tree;
+	else
+		json_decref(tree);
+	return ok;
 }

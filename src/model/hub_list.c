@@ -246,7 +246,8 @@ static bool refuse(const struct list *l, const struct hub_name *n, const size_t 
 	return err_hint(e, "name one: hf:%.60s/%.60s:FILE", n->owner, n->repo);
 }
 
-static bool choose(const struct list *l, const struct hub_name *n, size_t *ret, struct err *e)
+/* NULL: none, or several; e says which. */
+static const struct hub_file *choose(const struct list *l, const struct hub_name *n, struct err *e)
 {
 	CLEANUP(free) size_t *which = mem_alloc((l->count + 1) * sizeof(*which));
 	size_t count = n->quant ? best(l, n->quant, which) : 0;
@@ -255,10 +256,10 @@ static bool choose(const struct list *l, const struct hub_name *n, size_t *ret, 
 		count = best(l, preferred[i], which);
 	if (count == 0 && !n->quant && l->model_count == 1)
 		which[count++] = l->models[0];
-	*ret = which[0];
 	if (count == 1)
-		return true;
-	return count ? refuse(l, n, which, count, e) : refuse(l, n, l->models, l->model_count, e);
+		return &l->files[which[0]];
+	(void)(count ? refuse(l, n, which, count, e) : refuse(l, n, l->models, l->model_count, e));
+	return NULL;
 }
 
 static void add(struct hub_choice *c, const struct hub_file *f)
@@ -270,41 +271,37 @@ static void add(struct hub_choice *c, const struct hub_file *f)
 	c->files[c->count++] = copy;
 }
 
-static void fill(const struct list *l, size_t first, struct hub_choice *ret)
+static void fill(const struct list *l, const struct hub_file *first, struct hub_choice *ret)
 {
-	const char *path = l->files[first].path;
 	int part, of;
 
-	(void)stem(path, &part, &of);
-	add(ret, &l->files[first]);
+	(void)stem(first->path, &part, &of);
+	add(ret, first);
 	for (int i = 2; i <= of; i++) {
-		CLEANUP(free) char *other = part_path(path, i);
+		CLEANUP(free) char *other = part_path(first->path, i);
+		const struct hub_file *next = find_file(l, other);
 
-		add(ret, find_file(l, other));
+		if (next) /* begins_a_model() saw it */
+			add(ret, next);
 	}
 	for (size_t i = 0; i < l->count && !ret->mmproj; i++)
 		if (strcasestr(base_name(l->files[i].path), "mmproj"))
 			ret->mmproj = mem_dup(l->files[i].path);
 }
 
-bool hub_choose(const char *json, size_t len, const struct hub_name *name, struct hub_choice *ret,
+bool hub_choose(const json_t *tree, const struct hub_name *name, struct hub_choice *ret,
 		struct err *e)
 {
 	CLEANUP(list_done) struct list l = {0};
-	json_t *tree = json_loadb(json, len, JSON_REJECT_DUPLICATES, NULL);
-	size_t i, first = 0;
+	const struct hub_file *first;
 	const json_t *entry;
-	bool ok = json_is_array(tree);
+	size_t i;
 
 	json_array_foreach(tree, i, entry)
 		add_file(&l, entry);
-	json_decref(tree);
-	if (!ok)
-		return err_set(e, ERR_UNAVAILABLE, "the hub's list of %.100s/%.100s is not JSON",
-			       name->owner, name->repo) ||
-		       err_hint(e, "is hf_endpoint right, or a proxy in between?");
 	find_models(&l);
-	if (!choose(&l, name, &first, e))
+	first = choose(&l, name, e);
+	if (!first)
 		return false;
 	*ret = (struct hub_choice){0};
 	fill(&l, first, ret);

@@ -7,6 +7,7 @@
  * functions.
  */
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,8 +31,8 @@ struct hub_choice {
 
 /* By the name's quantisation, without one Q4_K_M or what is nearest. ERR_NOT_FOUND and
  * ERR_INVALID (several fit) list what there is. */
-MUST_CHECK bool hub_choose(const char *json, size_t len, const struct hub_name *name,
-			   struct hub_choice *ret, struct err *e);
+MUST_CHECK bool hub_choose(const json_t *tree, const struct hub_name *name, struct hub_choice *ret,
+			   struct err *e);
 void hub_choice_done(struct hub_choice *c);
 
 static inline void hub_choice_done_p(struct hub_choice *c)

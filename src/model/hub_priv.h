@@ -30,6 +30,8 @@ MUST_CHECK bool hub_read_token(struct hub_pull *p, struct err *e);
 /* sha256 "": not checked. */
 MUST_CHECK bool hub_get(struct hub_pull *p, const char *url, const char *path, const char *sha256,
 			int64_t max_bytes, struct err *e);
+/* All pages of what the repository has: an array. Works in the file `path`. */
+MUST_CHECK bool hub_read_tree(struct hub_pull *p, const char *path, json_t **ret, struct err *e);
 /* So many bytes of the file that comes now are here. */
 void hub_progress(struct hub_pull *p, int64_t bytes);
 bool hub_cancelled(void *hub_pull);

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,21 @@ def engine_source(tmp_path):
 
     make.gate = tmp_path / "gate"
     return make
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 100 MB, and a function that makes it as large as said."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: mounts a file system")
+    folder = tmp_path / "small"
+    folder.mkdir()
+
+    def mount(*options: str) -> bool:
+        words = ["mount", "-t", "tmpfs", "-o", ",".join(options), "none", str(folder)]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+    if not mount("size=100m"):
+        pytest.skip("this machine lets nobody mount")
+    yield folder, lambda size: mount("remount", f"size={size}")
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

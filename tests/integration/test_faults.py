@@ -184,24 +184,6 @@ def fails(daemon, backend: str = "cpu", kind: str | None = None) -> dict:
 # --- builds: what is missing -------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 100 MB, and a function that makes it as large as said."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: mounts a file system")
-    folder = tmp_path / "small"
-    folder.mkdir()
-
-    def mount(*options: str) -> bool:
-        words = ["mount", "-t", "tmpfs", "-o", ",".join(options), "none", str(folder)]
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
-
-    if not mount("size=100m"):
-        pytest.skip("this machine lets nobody mount")
-    yield folder, lambda size: mount("remount", f"size={size}")
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 def test_no_space_for_a_build_is_said_before_it_begins(fresh, small_disk):
     folder, resize = small_disk
     daemon = fresh(store_dir=folder)

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import threading
 
@@ -160,6 +161,19 @@ def test_what_is_ambiguous_is_listed_and_the_nearest_taken(daemon, hub, gguf):
     assert "no GGUF" in refused(daemon, "hf:o/empty")["message"]
 
 
+def test_long_lists_have_pages(daemon, hub, gguf):
+    for number in range(7):
+        hub.add(REPO, f"{number}-Q8_0.gguf", gguf)
+    hub.add(REPO, FILE, gguf)
+    hub.page = 3
+    assert pulled(daemon)["file"] == FILE
+    other = Hub()
+    hub.next_at = other.url
+    assert "0-Q8_0.gguf, 1-Q8_0.gguf" in refused(daemon, id="x")["message"]
+    assert other.requests == [], "the token would go there"
+    other.close()
+
+
 def test_split_files_come_together_and_go_together(daemon, hub, tmp_path):
     for part in range(2):
         path = tmp_path / "part"
@@ -234,6 +248,30 @@ def test_too_little_room_is_said_before(daemon, hub, gguf):
     ]
     assert "impossible" in refused(daemon)["message"]
     assert hub.contents() == []
+
+
+def test_a_disk_that_fills_meanwhile_leaves_nothing(make_daemon, hub, gguf, small_disk):
+    folder, _ = small_disk
+    daemon = make_daemon(hf_endpoint=hub.url).start()
+    (daemon.state / "models").rmdir()
+    (daemon.state / "models").symlink_to(folder)
+    big = gguf + bytes(8 << 20)
+    hub.add(REPO, FILE, big)
+    gate = threading.Event()
+    hub.trouble = [("gate", 16384, gate)]
+    task = daemon.post(MODELS, {"pull": f"hf:{REPO}"}, 202)["task_id"]
+    part = folder / "hf" / REPO / f"{FILE}.part"
+    wait_until(lambda: part.exists() and part.stat().st_size == 16384)
+    filler = folder / "filler"
+    with filler.open("wb") as f:
+        os.posix_fallocate(f.fileno(), 0, 98 << 20)
+    gate.set()
+    ended = daemon.wait_task(task)
+    assert ended["error"]["type"] == "no_space", ended
+    assert ended["error"]["hint"]
+    assert not part.exists(), "a full disk does not stay full of it"
+    filler.unlink()
+    pulled(daemon)
 
 
 def test_names_of_the_hub_never_lead_out(daemon, hub, gguf):

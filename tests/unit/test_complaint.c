@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
-#include "base/mem.h"
 #include "base/complaint.h"
+#include "base/mem.h"
 
 /* The error after these lines; the stage is hidden. */
 static struct err after(const char *const *lines)
