@@ -121,7 +121,7 @@ def test_a_stream_ends_where_it_began_and_the_next_is_answered_elsewhere(client,
         pieces = s.text_stream
         text = next(pieces)
         switch = pool.submit(daemon.switch, "tiny.Q8_0", "vulkan")
-        wait_until(lambda: daemon.model("tiny.Q8_0")["gpu_backend"] == "vulkan", what="the flip")
+        wait_until(lambda: daemon.model("tiny.Q8_0")["gpu_backend"] == "vulkan", 60, "the flip")
         late = client.messages.create(**ASKED)
         text += "".join(pieces)
         assert s.get_final_message().usage.output_tokens == 60
