@@ -51,7 +51,7 @@ static const struct key keys[] = {
 	{"worker_env",      VALUE_TEXT,  AT(worker_env),      "",      0, value_is_variables, "variables for workers: NAME=VALUE …"},
 	{"hf_endpoint",     VALUE_TEXT,  AT(hf_endpoint),     "https://huggingface.co", 0, value_is_endpoint, "where hf: models come from: Hugging Face, or a mirror"},
 	{"hf_token_file",   VALUE_PATH,  AT(hf_token_file),   "",      0, NULL,               "file with the token for private models; goes to hf_endpoint only"},
-	{"offline",         VALUE_TEXT,  AT(offline),         "no",    0, value_is_yes_no,    "yes: nothing is fetched, neither models nor llama.cpp's source"},
+	{"offline",         VALUE_TEXT,  AT(offline),         "no",    0, value_is_yes_no,    "yes: nothing is fetched, neither models nor what environments need"},
 	{"log_level",       VALUE_TEXT,  AT(log_level),       "info",  0, value_is_level,     "error, warn, info, debug"},
 };
 /* clang-format on */

@@ -182,6 +182,11 @@ static bool install_needs(struct piece *p, struct err *e)
 		.arg = p,
 	};
 
+	if (p->en->source->offline) {
+		(void)err_set(e, ERR_UNAVAILABLE,
+			      "what llama-cpp-python needs is not here, and the daemon is offline");
+		return err_hint(e, "set offline to no, and create the environment again");
+	}
 	p->w->on_step(p->w->arg, "Installing llama-cpp-python", 0.5);
 	return pip_run(&run, e);
 }

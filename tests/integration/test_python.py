@@ -161,6 +161,18 @@ def test_an_environment_has_a_python_of_its_own(daemon, site, tmp_path):
     assert "python" not in [piece["kind"] for piece in kinds]
 
 
+def test_offline_nothing_is_installed(site, fake_model):
+    daemon = site.daemon(SHUNT_OFFLINE="yes").start()
+    try:
+        daemon.add(fake_model().path)
+        daemon.switch("tiny.Q8_0", "cpu")
+        found = environment(daemon, "cpu")
+        assert found["state"] == "ready"
+        assert "offline" in found["python"]["why_not"]
+    finally:
+        daemon.stop()
+
+
 @pytest.mark.slow
 def test_what_the_user_installs_stays_in_the_environment(daemon, site, tmp_path):
     """pip is the machine's here, where the real piece has its own."""
