@@ -32,6 +32,8 @@ enum option_type {
 	OPTION_OBJECT
 };
 
+#define OPTION_DEVICE_MAX 63 /* characters of a device's name */
+
 struct option {
 	const char *name;
 	enum option_type type;
@@ -46,12 +48,14 @@ struct option {
 
 /* The table, ended by a NULL name. */
 const struct option *option_table(void);
-const struct option *option_find(const char *name);  /* NULL: unknown */
-const char *option_type_name(enum option_type type); /* "a whole number" */
+const struct option *option_find(const char *name);        /* NULL: unknown */
+bool option_choice(const char *choices, const char *text); /* is "off" among "on|off"? */
+const char *option_type_name(enum option_type type);       /* "a whole number" */
 
 /* Checks changes (an object) and merges them into `stored` (text of a JSON object; NULL is an empty
  * one). *ret_text is the new text, caller frees. *ret_reload (may be NULL): one of the changed
- * options needs a load. Unknown names and bad values: ERR_INVALID that names them and the allowed.
+ * options needs a load. Unknown names and bad values: ERR_INVALID that names them and the allowed;
+ * options that do not go together: ERR_CONFLICT.
  * What a later release brings: ERR_NOT_SUPPORTED. */
 MUST_CHECK bool option_merge(const char *stored, const json_t *changes, char **ret_text,
 			     bool *ret_reload, struct err *e);

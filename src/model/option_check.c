@@ -14,8 +14,6 @@
 #include "model/option.h"
 #include "model/option_priv.h"
 
-#define DEVICE_SIZE 64
-
 /* --- errors ------------------------------------------------------------- */
 
 static bool unknown(const char *name, struct err *e)
@@ -62,12 +60,14 @@ static bool check_number(const struct option *o, const json_t *v, struct err *e)
 	return (json_is_number(v) && isfinite(n) && n >= o->min && n <= o->max) || bad(o, v, e);
 }
 
-static bool is_choice(const struct option *o, const char *text)
+bool option_choice(const char *choices, const char *text)
 {
 	size_t len = strlen(text);
 
-	for (const char *c = o->choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
-		if (len > 0 && strncmp(c, text, len) == 0 && (c[len] == '|' || c[len] == '\0'))
+	if (len == 0 || strchr(text, '|'))
+		return false;
+	for (const char *c = choices; c; c = strchr(c, '|') ? strchr(c, '|') + 1 : NULL)
+		if (strncmp(c, text, len) == 0 && (c[len] == '|' || c[len] == '\0'))
 			return true;
 	return false;
 }
@@ -76,7 +76,7 @@ static bool check_choice(const struct option *o, const json_t *v, struct err *e)
 {
 	const char *text = json_string_value(v);
 
-	if (!text || strchr(text, '|') || !is_choice(o, text))
+	if (!text || !option_choice(o->choices, text))
 		return bad(o, v, e);
 	if (strcmp(o->name, "runtime") == 0 && strcmp(text, "server") != 0) {
 		err_set(e, ERR_NOT_SUPPORTED, "runtime '%s' is not supported yet", text);
@@ -136,7 +136,7 @@ static bool check_device(const struct option *o, const json_t *v, struct err *e)
 
 	while (c && isalpha((unsigned char)*c))
 		c++;
-	if (!name || c == name || !isdigit((unsigned char)*c) || strlen(name) >= DEVICE_SIZE)
+	if (!name || c == name || !isdigit((unsigned char)*c) || strlen(name) > OPTION_DEVICE_MAX)
 		return bad(o, v, e);
 	while (isdigit((unsigned char)*c))
 		c++;
@@ -212,6 +212,7 @@ static bool check(const struct option *o, const json_t *v, struct err *e)
 
 /* --- what does not go together ------------------------------------------ */
 
+/* A conflict, as it may be with an option that was set before. */
 static bool check_together(const json_t *options, struct err *e)
 {
 	const char *v = text_of(options, "cache_type_v", "f16");
@@ -219,11 +220,11 @@ static bool check_together(const json_t *options, struct err *e)
 	bool quantised = !strchr(v, 'f'); /* f32, f16, bf16 are not */
 
 	if (quantised && strcmp(text_of(options, "flash_attn", "on"), "off") == 0) {
-		err_set(e, ERR_INVALID, "cache_type_v '%s' needs flash_attn on", v);
+		err_set(e, ERR_CONFLICT, "cache_type_v '%s' needs flash_attn on", v);
 		return err_hint(e, "set cache_type_v to f16, or flash_attn to on");
 	}
 	if (json_object_get(options, "rope_scale") && json_object_get(options, "rope_freq_scale")) {
-		err_set(e, ERR_INVALID, "rope_scale and rope_freq_scale say the same thing twice");
+		err_set(e, ERR_CONFLICT, "rope_scale and rope_freq_scale say the same thing twice");
 		return err_hint(e, "set one of them to null");
 	}
 	return true;
@@ -231,13 +232,25 @@ static bool check_together(const json_t *options, struct err *e)
 
 /* --- merge -------------------------------------------------------------- */
 
-static bool merge_one(json_t *options, const char *name, json_t *value, bool *reload, struct err *e)
+/* In JSON 53.0 is a whole number; we keep 53. The caller drops it. */
+static json_t *tidy(const struct option *o, json_t *value)
+{
+	double n = json_real_value(value);
+
+	if (o->type == OPTION_INT && json_is_real(value) && fabs(n) < 1e15 && trunc(n) == n)
+		return json_integer((json_int_t)n);
+	return json_incref(value);
+}
+
+static bool merge_one(json_t *options, const char *name, json_t *given, bool *reload, struct err *e)
 {
 	const struct option *o = option_find(name);
+	CLEANUP(json_decref) json_t *value = NULL;
 	const json_t *old;
 
 	if (!o)
 		return unknown(name, e);
+	value = tidy(o, given);
 	if (!json_is_null(value) && !check(o, value, e))
 		return false;
 	old = json_object_get(options, name);

@@ -219,13 +219,27 @@ static void bad_values_are_refused_and_the_allowed_named(void **state)
 		{"{\"lora\":\"/etc/passwd\"}", "must be a list of absolute paths"},
 		{"{\"lora\":[\"passwd\"]}", "must be a list of absolute paths"},
 		{"{\"idle_unload\":-1}", "from 0 to 31536000"},
-		{"{\"cache_type_v\":\"q8_0\",\"flash_attn\":\"off\"}",
-		 "cache_type_v 'q8_0' needs flash_attn on"},
-		{"{\"rope_scale\":2,\"rope_freq_scale\":0.5}", "say the same thing twice"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		expect_bad(cases[i].changes, ERR_INVALID, cases[i].error);
+}
+
+static void a_whole_number_may_be_written_with_a_point(void **state)
+{
+	CLEANUP(free) char *text = merge_good("{}", "{\"n_ctx\":4.096e3}");
+
+	assert_string_equal(text, "{\"n_ctx\":4096}");
+	expect_bad("{\"n_ctx\":4096.5}", ERR_INVALID, "must be a whole number");
+	expect_bad("{\"n_ctx\":1e300}", ERR_INVALID, "must be a whole number");
+}
+
+static void options_that_do_not_go_together_are_a_conflict(void **state)
+{
+	expect_bad("{\"cache_type_v\":\"q8_0\",\"flash_attn\":\"off\"}", ERR_CONFLICT,
+		   "cache_type_v 'q8_0' needs flash_attn on");
+	expect_bad("{\"rope_scale\":2,\"rope_freq_scale\":0.5}", ERR_CONFLICT,
+		   "say the same thing twice");
 }
 
 static void the_python_runtime_is_not_there_yet(void **state)
@@ -435,6 +449,8 @@ int main(void)
 		cmocka_unit_test(only_what_differs_and_needs_a_load_asks_for_one),
 		cmocka_unit_test(a_worker_depends_on_its_own_options_alone),
 		cmocka_unit_test(bad_values_are_refused_and_the_allowed_named),
+		cmocka_unit_test(a_whole_number_may_be_written_with_a_point),
+		cmocka_unit_test(options_that_do_not_go_together_are_a_conflict),
 		cmocka_unit_test(the_python_runtime_is_not_there_yet),
 		cmocka_unit_test(text_with_a_nul_or_too_long_is_refused),
 		cmocka_unit_test(pairs_become_values_of_the_right_type),
