@@ -101,28 +101,33 @@ def command_rows(root: Path) -> list[str]:
     ]
 
 
-def endpoints(root: Path) -> dict[str, tuple[set[str] | None, bool]]:
-    """`METHOD path`: its fields ("+" for the model options; None: the worker's affair), and
-    whether it answers 501."""
+def endpoints(root: Path) -> dict[str, tuple[set[str] | None, set[str], bool]]:
+    """`METHOD path`: its fields ("+" for the model options; None: the worker's affair), its
+    query's, and whether it answers 501."""
     source = (root / ENDPOINTS).read_text()
     macros = dict(re.findall(rf"#define (\w) {STRING}", source))
+    backend = re.search(r'define BACKEND_FIELD\(.*FIELD\("(\w+)"', source)[1]
     fields = {
-        name: set(re.findall(r'\{"(\w+)", FIELD', body))
+        name: set(re.findall(r'FIELD\("(\w+)"', body))
+        | ({backend} if "BACKEND_FIELD" in body else set())
         for name, body in re.findall(
             r"struct field (\w+)\[\] = \{(.*?)\{0\},?\s*\}", source, re.DOTALL
         )
     }
     found = {}
-    for method, start, tail, handler, table, options in re.findall(
-        rf'\{{"([A-Z]+)",\s*(\w?)\s*(?:{STRING})?,\s*(\w+),\s*(\w+),\s*(\w+)\}}', source
+    for method, start, tail, handler, table, options, query in re.findall(
+        rf'\{{"([A-Z]+)",\s*(\w?)\s*(?:{STRING})?,\s*(\w+),\s*(\w+),\s*(true|false),\s*(\w+),',
+        source,
     ):
         takes = set(fields.get(table, ())) | ({"+"} if options == "true" else set())
-        found[f"{method} {macros.get(start, '')}{tail}"] = (takes, handler == "not_supported")
-    for path in re.findall(r'"(/[^"]+)"', re.search(
-        r"paths\[\] = \{(.*?)\};", (root / GATEWAY).read_text(), re.DOTALL
+        found[f"{method} {macros.get(start, '')}{tail}"] = (
+            takes, fields.get(query, set()), handler == "not_supported",
+        )  # fmt: skip
+    for path in re.findall(r'\{"(/[^"]+)"', re.search(
+        r"paths\[\] = \{(.*?)\n\};", (root / GATEWAY).read_text(), re.DOTALL
     )[1]):  # fmt: skip
         assert f"POST {path}" not in found, f"{path} is the gateway's and the API's"
-        found[f"POST {path}"] = (None, False)
+        found[f"POST {path}"] = (None, set(), False)
     return found
 
 
@@ -157,7 +162,8 @@ def check_endpoints(documented: dict[str, str], known: dict):
     wrong = [f"endpoints: lacks: {name}" for name in known.keys() - documented.keys()]
     wrong += [f"endpoints: is in no table: {name}" for name in documented.keys() - known.keys()]
     for name in known.keys() & documented.keys():
-        takes, later = known[name]
+        takes, query, later = known[name]
+        wrong += [f"{name}: lacks ?{q}=" for q in query if f"?{q}=" not in documented[name]]
         body = re.split(r"(?<!\\)\|", documented[name])[2]
         named = set(re.findall(r"`(\w+)`", body)) | ({"+"} if "model options" in body else set())
         if takes is not None and named != takes and not later:
@@ -202,9 +208,10 @@ def test_every_flag_of_a_command_is_in_its_usage():
     ("file", "old", "new", "complaint"),
     [
         # a row of a C table that the page lacks
-        (ENDPOINTS, '{"GET",    "/tasks",', '{"GET", "/new", x, NULL, false},\n\t{"GET", "/tasks",',
+        (ENDPOINTS, '{"GET",    "/tasks",',
+         '{"GET", "/new", x, NULL, false, NULL, ""},\n\t{"GET", "/tasks",',
          "endpoints: lacks: GET /new"),
-        (GATEWAY, '{"/tokenize"', '{"/new"}, {"/tokenize"', "endpoints: lacks: POST /new"),
+        (GATEWAY, '{"/tokenize",', '{"/new", x},\n\t{"/tokenize",', "endpoints: lacks: POST /new"),
         (OPTIONS, '{"threads", OPTION_INT', '{"fibres", OPTION_INT', "lacks: | `fibres` |"),
         (CONFIG, '{"log_level",', '{"log_colour",', "lacks: | `log_colour` |"),
         (COMMANDS, '{"cancel", ', '{"abort", ', "lacks: | `shunt abort ID` |"),
@@ -218,8 +225,9 @@ def test_every_flag_of_a_command_is_in_its_usage():
         (OPTIONS, "256, 16777216", "512, 16777216", "lacks: | `n_ctx` | whole number, 512 to"),
         (CONFIG, '"120s"', '"90s"', "lacks: | `hold_timeout` | time | `90s`"),
         (ERRORS, '"no_space",            507', '"no_space", 500', "lacks: | `no_space` | 500"),
-        (ENDPOINTS, '{"force", FIELD_BOOL, false}, {0}', '{"now", FIELD_BOOL, false}, {0}',
+        (ENDPOINTS, '"force", FIELD_BOOL, false, "does', '"now", FIELD_BOOL, false, "does',
          "/unload: takes ['now'], the page says ['force']"),
+        (ENDPOINTS, 'FIELD("offset"', 'FIELD("from"', "/log: lacks ?from="),
         (ENDPOINTS, "models_log, ", "not_supported, ", "/log: answers 501"),
     ],
 )  # fmt: skip

@@ -105,13 +105,24 @@ static char *ready_env(struct api *a, const struct backend *b)
 	return name;
 }
 
-static json_t *device_json(const struct backend *b, const struct env_device *d)
+/* What its toolkit check found of the driver; NULL: nothing. */
+static const char *driver_of(const struct toolkit *tk)
+{
+	for (int i = 0; i < tk->count; i++)
+		if (tk->items[i].at_run_time && strstr(tk->items[i].name, "driver") &&
+		    tk->items[i].found[0])
+			return tk->items[i].found;
+	return NULL;
+}
+
+static json_t *device_json(const struct backend *b, const struct env_device *d, const char *driver)
 {
 	json_t *j = json_object();
 
 	json_object_set_new(j, "backend", answer_text(b->name));
 	json_object_set_new(j, "device", answer_text(d->name));
 	json_object_set_new(j, "name", answer_text(d->title));
+	json_object_set_new(j, "driver", answer_text(driver));
 	json_object_set_new(j, "memory_bytes", json_integer(d->total_bytes));
 	json_object_set_new(j, "memory_free_bytes", json_integer(d->free_bytes));
 	return j;
@@ -122,6 +133,7 @@ static json_t *devices_json(struct api *a, const struct backend *b, json_t **ret
 {
 	CLEANUP(free) char *env = b->device_prefix ? ready_env(a, b) : NULL;
 	struct env_device *devices = NULL;
+	struct toolkit tk = {0};
 	struct err why = {0};
 	size_t count = 0;
 	json_t *list = json_array();
@@ -134,8 +146,10 @@ static json_t *devices_json(struct api *a, const struct backend *b, json_t **ret
 				       "the devices");
 	else if (!envs_devices(a->s.envs, env, &devices, &count, &why))
 		*ret_why = answer_text(why.msg);
+	if (count)
+		b->check(&tk);
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, device_json(b, &devices[i]));
+		json_array_append_new(list, device_json(b, &devices[i], driver_of(&tk)));
 	free(devices);
 	return list;
 }

@@ -167,25 +167,21 @@ bool environments_delete(struct call *c, struct err *e)
 
 bool model_delete_environment(struct call *c, struct err *e)
 {
-	CLEANUP(free) char *query = call_query(c, "gpu_backend");
 	CLEANUP(free) char *name = NULL;
 	const struct backend *b = NULL;
 	struct db_model m = {0};
 
 	if (!model_require(c->api, c->match.part, &m, e))
 		return false;
-	if (query && backend_require(query, &b, e))
+	if (backend_require(call_query_text(c, "gpu_backend"), &b, e))
 		name = switch_environment(&m, b);
 	db_model_done(&m);
-	if (query)
-		return name && remove_env(c, name, e);
-	(void)err_set(e, ERR_INVALID, "?gpu_backend= is missing");
-	return err_hint(e, "for example ?gpu_backend=vulkan");
+	return name && remove_env(c, name, e);
 }
 
 bool environments_gc(struct call *c, struct err *e)
 {
-	bool dry_run = call_bool(c, "dry_run", false);
+	bool dry_run = call_bool(c, "dry_run");
 	struct store_item *items = NULL;
 	int64_t bytes = 0;
 	size_t count = 0;
@@ -218,6 +214,8 @@ static bool status_entry(struct api *a, const struct db_model *m, const struct b
 {
 	CLEANUP(free) char *name = switch_environment(m, b);
 	struct db_env env = {0};
+	struct db_env absent = {
+		.name = name, .backend = (char *)b->name, .state = (char *)"absent"};
 	struct err why = {0};
 	bool known = db_env_get(a->s.db, name, &env, &why);
 	json_t *j;
@@ -226,16 +224,9 @@ static bool status_entry(struct api *a, const struct db_model *m, const struct b
 		*e = why;
 		return false;
 	}
-	if (known) {
-		j = env_json(a, &env);
-	} else {
-		j = json_object();
-		json_object_set_new(j, "name", answer_text(name));
-		json_object_set_new(j, "backend", answer_text(b->name));
-		json_object_set_new(j, "state", json_string("absent"));
-		json_object_set_new(j, "size_bytes", json_integer(0));
-		json_object_set_new(j, "verification", json_null());
-	}
+	j = env_json(a, known ? &env : &absent);
+	if (!known)
+		json_object_set_new(j, "path", json_null());
 	json_object_set_new(j, "gpu_backend", answer_text(b->name));
 	json_object_set_new(j, "ready", json_boolean(envs_ready(a->s.envs, name, b, NULL)));
 	json_object_set_new(j, "active",

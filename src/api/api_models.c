@@ -16,7 +16,7 @@
 
 /* --- JSON --------------------------------------------------------------- */
 
-static json_t *worker_json(const struct model_live *live)
+json_t *worker_json(const struct model_live *live)
 {
 	const struct worker *w = live->worker;
 	json_t *j;
@@ -177,32 +177,6 @@ bool models_loaded(struct call *c, struct err *e)
 	return answer_models(c, true, e);
 }
 
-bool models_health(struct call *c, struct err *e)
-{
-	struct model_live live = {0};
-	struct db_model m = {0};
-
-	if (!model_require(c->api, c->match.part, &m, e))
-		return false;
-	switcher_live(c->api->s.switcher, m.id, &live);
-	call_set(c, "id", answer_text(m.id));
-	call_set(c, "state", answer_text(model_state_name(live.state)));
-	call_set(c, "healthy",
-		 json_boolean(live.worker && worker_state(live.worker) == WORKER_RUNNING));
-	call_set(c, "reason", answer_text(live.reason));
-	call_set(c, "worker", worker_json(&live));
-	call_set(c, "device", live.worker ? answer_text(worker_device(live.worker)) : json_null());
-	call_set(c, "memory_bytes",
-		 json_integer(live.worker ? worker_memory_bytes(live.worker) : 0));
-	call_set(c, "requests_in_flight", json_integer(live.requests.running));
-	call_set(c, "requests_waiting", json_integer(live.requests.waiting));
-	call_set(c, "requests_total", json_integer((json_int_t)live.requests.total));
-	call_set(c, "tokens_per_second", json_null()); /* nobody measures it yet */
-	model_live_done(&live);
-	db_model_done(&m);
-	return true;
-}
-
 bool models_log(struct call *c, struct err *e)
 {
 	CLEANUP(free) char *path = NULL;
@@ -301,11 +275,10 @@ static bool forget(struct api *a, const struct db_model *m, struct err *e)
 
 bool models_delete(struct call *c, struct err *e)
 {
-	bool delete_file = false, ok = true;
+	bool delete_file = call_query_bool(c, "delete_file"), ok = true;
 	struct db_model m = {0};
 
-	if (!call_query_bool(c, "delete_file", false, &delete_file, e) ||
-	    !model_require(c->api, c->match.part, &m, e))
+	if (!model_require(c->api, c->match.part, &m, e))
 		return false;
 	if (delete_file)
 		ok = may_remove_file(c->api, &m, &delete_file, e);

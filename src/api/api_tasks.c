@@ -14,7 +14,6 @@
 #include "base/fs.h"
 
 #define LOG_TAIL 4096
-#define LIST_LIMIT 100
 
 static json_t *error_json(const struct db_task *t)
 {
@@ -77,30 +76,11 @@ json_t *tasks_json(struct api *a, const char *state, const char *model, int limi
 	return list;
 }
 
-static bool check_state(const char *state, struct err *e)
-{
-	static const char *const states[] = {"queued", "running", "succeeded", "failed",
-					     "cancelled"};
-
-	for (size_t i = 0; state && i < ARRAY_LEN(states); i++)
-		if (strcmp(state, states[i]) == 0)
-			return true;
-	if (!state)
-		return true;
-	(void)err_set(e, ERR_INVALID, "?state=%.40s is not a state of tasks", state);
-	return err_hint(e, "queued, running, succeeded, failed, cancelled");
-}
-
 bool tasks_get_list(struct call *c, struct err *e)
 {
-	CLEANUP(free) char *state = call_query(c, "state");
-	CLEANUP(free) char *model = call_query(c, "model");
-	int64_t limit = LIST_LIMIT;
-	json_t *list;
+	json_t *list = tasks_json(c->api, call_query_text(c, "state"), call_query_text(c, "model"),
+				  (int)call_query_int(c, "limit"), e);
 
-	if (!check_state(state, e) || !call_query_int(c, "limit", LIST_LIMIT, 1000, &limit, e))
-		return false;
-	list = tasks_json(c->api, state, model, (int)limit, e);
 	if (!list)
 		return false;
 	call_set(c, "tasks", list);
@@ -153,11 +133,9 @@ bool tasks_get_log(struct call *c, struct err *e)
 {
 	CLEANUP(free) char *path = NULL;
 	struct db_task t = {0};
-	int64_t offset = 0;
 	int fd;
 
-	if (!task_require(c->match.part, e) ||
-	    !call_query_int(c, "offset", 0, INT64_MAX / 2, &offset, e))
+	if (!task_require(c->match.part, e))
 		return false;
 	if (!tasks_get(c->api->s.tasks, c->match.part, &t, e))
 		return err_hint(e, "GET /tasks lists the tasks");
@@ -165,7 +143,7 @@ bool tasks_get_log(struct call *c, struct err *e)
 	path = tasks_log_path(c->api->s.tasks, c->match.part);
 	fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
 	if (fd >= 0)
-		return answer_file(c, fd, offset, e);
+		return answer_file(c, fd, call_query_int(c, "offset"), e);
 	call_set_text(c, "text/plain; charset=utf-8", mem_dup("")); /* nothing printed yet */
 	MHD_add_response_header(c->response, "X-Next-Offset", "0");
 	return true;

@@ -9,7 +9,6 @@
 
 #include "api/handlers.h"
 #include "base/log.h"
-#include "model/catalog.h"
 #include "model/option.h"
 
 #define MANAGEMENT_BODY (1 << 20)
@@ -91,14 +90,10 @@ static bool find_row(struct call *c, struct err *e)
 	part = c->match.part;
 	if (!part || strcmp(c->match.part_name, "id") != 0)
 		return true;
-	if (catalog_id_valid(part)) {
-		by_id(c);
-		return true;
-	}
-	(void)err_set(e, ERR_INVALID, "'%.60s'%s is not a model id", part,
-		      strlen(part) > 60 ? "…" : "");
-	return err_hint(e, "1 to 200 of A-Z a-z 0-9 . _ : @ + -, the first a letter or digit; "
-			   "'loaded' is reserved");
+	if (!field_is_id(part, e))
+		return false;
+	by_id(c);
+	return true;
 }
 
 static bool may_begin(const struct call *c, struct err *e)
@@ -155,58 +150,29 @@ bool call_gone(void *call)
 	return call_sleep(call, 0);
 }
 
-char *call_query(const struct call *c, const char *name)
-{
-	const char *value = MHD_lookup_connection_value(c->conn, MHD_GET_ARGUMENT_KIND, name);
-
-	return value ? percent_decode(value, strlen(value)) : NULL;
-}
-
-bool call_query_bool(const struct call *c, const char *name, bool fallback, bool *ret,
-		     struct err *e)
-{
-	CLEANUP(free) char *value = call_query(c, name);
-
-	if (!value)
-		*ret = fallback;
-	else if (strcmp(value, "true") == 0 || strcmp(value, "1") == 0)
-		*ret = true;
-	else if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
-		*ret = false;
-	else
-		return err_set(e, ERR_INVALID, "?%s=%.40s: must be true or false", name, value);
-	return true;
-}
-
-bool call_query_int(const struct call *c, const char *name, int64_t fallback, int64_t max,
-		    int64_t *ret, struct err *e)
-{
-	CLEANUP(free) char *value = call_query(c, name);
-	char *end = NULL;
-	long long number;
-
-	*ret = fallback;
-	if (!value)
-		return true;
-	errno = 0;
-	number = strtoll(value, &end, 10);
-	if (errno || end == value || *end || number < 0 || number > max)
-		return err_set(e, ERR_INVALID, "?%s=%.40s: must be a number from 0 to %lld", name,
-			       value, (long long)max);
-	*ret = number;
-	return true;
-}
-
 const char *call_text(const struct call *c, const char *name)
 {
 	return json_string_value(json_object_get(c->body, name));
 }
 
-bool call_bool(const struct call *c, const char *name, bool fallback)
+bool call_bool(const struct call *c, const char *name)
 {
-	const json_t *value = json_object_get(c->body, name);
+	return json_is_true(json_object_get(c->body, name));
+}
 
-	return value ? json_is_true(value) : fallback;
+const char *call_query_text(const struct call *c, const char *name)
+{
+	return json_string_value(json_object_get(c->query, name));
+}
+
+bool call_query_bool(const struct call *c, const char *name)
+{
+	return json_is_true(json_object_get(c->query, name));
+}
+
+int64_t call_query_int(const struct call *c, const char *name)
+{
+	return json_integer_value(json_object_get(c->query, name));
 }
 
 void call_set(struct call *c, const char *name, json_t *value)
@@ -305,12 +271,42 @@ static bool is_option(const char *name)
 	return option_find(name) != NULL;
 }
 
+struct query {
+	struct call *call;
+	struct err *e;
+	bool ok;
+};
+
+static enum MHD_Result take_parameter(void *arg, enum MHD_ValueKind kind, const char *name,
+				      const char *value)
+{
+	struct query *q = arg;
+	CLEANUP(free) char *text = percent_decode(value ? value : "", value ? strlen(value) : 0);
+
+	q->ok = field_take_query(q->call->match.row->query, name, text, q->call->query, q->e);
+	return q->ok ? MHD_YES : MHD_NO;
+}
+
+static bool read_query(struct call *c, struct err *e)
+{
+	struct query q = {c, e, true};
+
+	c->query = json_object();
+	if (strncmp(c->path, "/v1/", 4) == 0 ||
+	    strncmp(c->path, "/api/", 5) == 0) /* other clients' own, which we leave alone */
+		return true;
+	MHD_get_connection_values(c->conn, MHD_GET_ARGUMENT_KIND, take_parameter, &q);
+	return q.ok && field_complete(c->match.row->query, "query parameter", c->query, e);
+}
+
 static bool handle(struct call *c, struct err *e)
 {
 	bool get = strcmp(c->match.row->method, "GET") == 0;
 
 	if (c->match.row->handle == not_supported) /* whatever its body holds */
 		return not_supported(c, e);
+	if (!read_query(c, e))
+		return false;
 	if (get)
 		c->body = json_object();
 	else if (!body_parse(c->in.data, c->in.len, &c->body, e) ||

@@ -42,6 +42,7 @@ struct api {
 	pthread_mutex_t backends_lock; /* guards backends */
 	json_t *backends;              /* what the toolkit checks found; NULL: not asked yet */
 	struct pulls *pulls;
+	char *openapi[2]; /* the document, without and with a key; set once */
 };
 
 struct call {
@@ -61,6 +62,7 @@ struct call {
 	/* for handlers */
 	struct match match;
 	json_t *body;                  /* an object, checked against the endpoint's fields */
+	json_t *query;                 /* the same of the parameters */
 	json_t *reply;                 /* the handler adds to it */
 	int status;                    /* 0: 200 */
 	struct MHD_Response *response; /* in place of reply, ready to queue */
@@ -85,17 +87,13 @@ bool call_gone(void *call);
 bool call_sleep(struct call *c, int ms);
 size_t call_body_limit(const struct call *c);
 
-/* Value of ?name=, decoded; NULL: absent. Caller frees. */
-char *call_query(const struct call *c, const char *name);
-/* ?name=true|false (1|0); absent: fallback. */
-MUST_CHECK bool call_query_bool(const struct call *c, const char *name, bool fallback, bool *ret,
-				struct err *e);
-/* ?name=N, 0 … max. */
-MUST_CHECK bool call_query_int(const struct call *c, const char *name, int64_t fallback,
-			       int64_t max, int64_t *ret, struct err *e);
-/* Fields of the body; absent: NULL, fallback. */
+/* Fields of the body and parameters of the query, of the types that the endpoint's row says. What
+ * is absent has its fallback there; NULL, false, 0: it has none. */
 const char *call_text(const struct call *c, const char *name);
-bool call_bool(const struct call *c, const char *name, bool fallback);
+bool call_bool(const struct call *c, const char *name);
+const char *call_query_text(const struct call *c, const char *name);
+bool call_query_bool(const struct call *c, const char *name);
+int64_t call_query_int(const struct call *c, const char *name);
 /* Adds to the answer; takes value over. */
 void call_set(struct call *c, const char *name, json_t *value);
 /* A text answer; takes the string over. */

@@ -103,6 +103,7 @@ bool endpoint_find(const struct endpoint *table, const char *method, const char 
 		   struct match *ret, struct err *e)
 {
 	CLEANUP(free) char *whole = percent_decode(path, strlen(path));
+	const char *first = NULL;
 
 	if (!whole) {
 		(void)err_set(e, ERR_INVALID, "the path '%.200s' has a bad percent escape", path);
@@ -117,6 +118,10 @@ bool endpoint_find(const struct endpoint *table, const char *method, const char 
 				free(STEAL(ret->part));
 			return true;
 		}
+		first = first ? first : row->path;
+		if (strcmp(row->path, first) !=
+		    0) /* "/models/loaded" has not what "/models/{id}" has */
+			continue;
 		buf_printf(&ret->allow, "%s%s%s", ret->allow.len ? ", " : "", row->method,
 			   strcmp(row->method, "GET") == 0 ? ", HEAD" : "");
 	}

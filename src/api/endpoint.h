@@ -10,25 +10,37 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "api/field.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 
 struct call;
 
-enum { FIELD_TEXT = 1, FIELD_BOOL = 2 };
-struct field {
-	const char *name; /* NULL ends the list */
-	unsigned types;   /* FIELD_…, any of them */
-	bool required;
+/* One way a request may end well. */
+struct answer {
+	int status; /* 0 ends the list */
+	const char *help;
+	const struct field
+		*fields;    /* of its JSON, beside "success"; NULL with a type: other text */
+	const char *type;   /* NULL: JSON */
+	bool bare;          /* without "success" */
+	const char *header; /* one that it has beside the usual; NULL: none */
+	const char *header_help;
 };
 
+/* What is checked here is what /openapi.json shows. */
 struct endpoint {
 	const char *method; /* NULL ends the table; GET answers HEAD too */
 	const char *path;   /* "/tasks/{task}/cancel": the part's name says how it is checked */
 	bool (*handle)(struct call *c, struct err *e);
 	const struct field *fields; /* NULL: no body fields */
 	bool options;               /* a body may also hold model options */
+	const struct field *query;  /* NULL: none */
+	const char *name;           /* operationId */
+	const char *summary;
+	const struct answer *answers;
+	const char *errors; /* statuses beside those that every row has: "404 409" */
 };
 
 struct match {
@@ -52,6 +64,6 @@ char *percent_decode(const char *text, size_t len);
 
 /* Parses a body: one JSON object, at most 64 levels deep, no name twice. Nothing is {}. */
 MUST_CHECK bool body_parse(const char *text, size_t len, json_t **ret, struct err *e);
-/* Types, required and unknown fields of an endpoint. */
-MUST_CHECK bool body_check(const struct endpoint *row, const json_t *body,
+/* Types, required and unknown fields of an endpoint; absent ones get what they mean. */
+MUST_CHECK bool body_check(const struct endpoint *row, json_t *body,
 			   bool (*is_option)(const char *name), struct err *e);

@@ -9,9 +9,10 @@ extern const struct endpoint endpoint_table[];
 
 typedef bool handler(struct call *c, struct err *e);
 
-/* api_models.c, openai_models.c */
+/* api_models.c, model_health.c, openai_models.c */
 handler models_list, models_loaded, models_get, models_patch, models_delete, models_health,
 	models_log, models_openai, models_openai_one;
+json_t *worker_json(const struct model_live *live); /* null: none */
 json_t *model_json(struct api *a, const struct db_model *m);
 json_t *models_json(struct api *a, bool loaded_only, struct err *e); /* NULL: failed */
 /* The row, known to the switcher (a pull may have just ended). */
@@ -56,4 +57,4 @@ handler backends_get, backends_refresh, toolkit_check, hardware_detect;
 handler ollama_tags, ollama_ps, ollama_show, ollama_version;
 
 /* system.c */
-handler system_health, system_version, system_metrics, not_supported;
+handler system_health, system_version, system_metrics, system_openapi, not_supported;

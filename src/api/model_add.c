@@ -12,11 +12,10 @@
 /* What of the body are options of the model. */
 static json_t *options_of(const struct call *c)
 {
-	static const char *const ours[] = {"path", "pull", "id", "gpu_backend"};
 	json_t *options = json_copy(c->body);
 
-	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
-		(void)json_object_del(options, ours[i]);
+	for (const struct field *f = c->match.row->fields; f->name; f++)
+		(void)json_object_del(options, f->name);
 	return options;
 }
 
@@ -29,11 +28,6 @@ static bool check(const struct call *c, const json_t *options, const char *id, c
 	CLEANUP(free) char *environment = NULL;
 	struct toolkit tk = {0};
 
-	if (id && !catalog_id_valid(id)) {
-		(void)err_set(e, ERR_INVALID, "'%.60s' is not a model id", id);
-		return err_hint(e, "1 to 200 of A-Z a-z 0-9 . _ : @ + -, the first a letter or "
-				   "digit; 'loaded' is reserved");
-	}
 	if (!option_merge("{}", options, ret_options, NULL, e) ||
 	    !model_check_projector(options, e) || (name && !backend_require(name, &b, e)))
 		return false;
@@ -50,10 +44,6 @@ static bool add_path(struct call *c, const char *path, const char *id, const cha
 	struct db_model m = {0};
 	bool ok = true;
 
-	if (path[0] != '/') {
-		(void)err_set(e, ERR_INVALID, "path '%.200s' is not absolute", path);
-		return err_hint(e, "write it from the root: /home/…/model.gguf");
-	}
 	if (!catalog_add(c->api->s.db, path, id, options, false, &m, e))
 		return false;
 	switcher_model_added(c->api->s.switcher, m.id);
@@ -105,13 +95,6 @@ bool models_add(struct call *c, struct err *e)
 	CLEANUP(free) char *text = NULL;
 	const char *id = call_text(c, "id");
 
-	if (!path == !name) {
-		(void)err_set(e, ERR_INVALID,
-			      path ? "both 'path' and 'pull' are given"
-				   : "neither 'path' nor 'pull' is given");
-		return err_hint(e, "\"path\": \"/home/…/model.gguf\" for a file that is here, "
-				   "\"pull\": \"smollm2\" to fetch one");
-	}
 	if (path && !id)
 		from_path = catalog_id_from_path(path);
 	if (from_path)

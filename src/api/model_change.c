@@ -9,16 +9,13 @@
 
 #define WAIT_MS (24 * 3600 * 1000)
 
-static bool read_reload(const struct call *c, enum reload *ret, struct err *e)
+static enum reload reload_of(const struct call *c)
 {
 	const json_t *value = json_object_get(c->body, "reload");
 
-	*ret = RELOAD_AUTO;
-	if (json_is_boolean(value))
-		*ret = json_is_true(value) ? RELOAD_YES : RELOAD_NO;
-	else if (value && strcmp(json_string_value(value), "auto") != 0)
-		return err_set(e, ERR_INVALID, "field 'reload' must be \"auto\", true or false");
-	return true;
+	if (!json_is_boolean(value)) /* "auto" */
+		return RELOAD_AUTO;
+	return json_is_true(value) ? RELOAD_YES : RELOAD_NO;
 }
 
 /* 404 before anything else is looked at. */
@@ -45,11 +42,9 @@ bool model_switch_backend(struct call *c, struct err *e)
 {
 	const char *id = c->match.part, *backend = call_text(c, "gpu_backend");
 	struct switch_answer answer = {0};
-	enum reload reload;
 
-	if (!require(c, e) || !read_reload(c, &reload, e) ||
-	    !switch_backend(c->api->s.switcher, id, backend, reload, call_bool(c, "force", false),
-			    &answer, e))
+	if (!require(c, e) || !switch_backend(c->api->s.switcher, id, backend, reload_of(c),
+					      call_bool(c, "force"), &answer, e))
 		return false;
 	log_info("switch asked model=%s backend=%s task=%s instant=%d", id, backend, answer.task,
 		 answer.instant);
@@ -72,11 +67,9 @@ bool environments_rebuild(struct call *c, struct err *e)
 {
 	const char *backend = call_text(c, "gpu_backend");
 	struct switch_answer answer = {0};
-	enum reload reload;
 
-	if (!read_reload(c, &reload, e) ||
-	    !switch_rebuild(c->api->s.switcher, c->match.part, backend, reload,
-			    call_bool(c, "force", false), &answer, e))
+	if (!switch_rebuild(c->api->s.switcher, c->match.part, backend, reload_of(c),
+			    call_bool(c, "force"), &answer, e))
 		return false;
 	log_info("rebuild asked environment=%s backend=%s task=%s", answer.environment, backend,
 		 answer.task);
@@ -115,10 +108,8 @@ bool model_load(struct call *c, struct err *e)
 	CLEANUP(free) char *old = NULL;
 	char task[TASK_ID_SIZE] = "";
 	struct err ignored = {0};
-	bool wait = true;
 
-	if (!call_query_bool(c, "wait", true, &wait, e) || !require(c, e) ||
-	    !model_merge_options(c->api, c->match.part, c->body, &old, e))
+	if (!require(c, e) || !model_merge_options(c->api, c->match.part, c->body, &old, e))
 		return false;
 	if (!switch_load(c->api->s.switcher, c->match.part, task, e)) {
 		/* What was refused changes nothing. */
@@ -131,7 +122,7 @@ bool model_load(struct call *c, struct err *e)
 		return false;
 	}
 	call_set(c, "task_id", answer_text(task));
-	if (wait)
+	if (call_query_bool(c, "wait"))
 		return wait_for(c, task, e);
 	c->status = MHD_HTTP_ACCEPTED;
 	return true;
@@ -140,6 +131,6 @@ bool model_load(struct call *c, struct err *e)
 bool model_unload(struct call *c, struct err *e)
 {
 	return require(c, e) &&
-	       switch_unload(c->api->s.switcher, c->match.part, call_bool(c, "force", false), e) &&
+	       switch_unload(c->api->s.switcher, c->match.part, call_bool(c, "force"), e) &&
 	       models_get(c, e);
 }

@@ -50,10 +50,6 @@ bool models_scan(struct call *c, struct err *e)
 	CLEANUP(strv_done) struct strv folders = {0};
 	struct found f = {.api = c->api};
 
-	if (path && path[0] != '/') {
-		(void)err_set(e, ERR_INVALID, "path '%.200s' is not absolute", path);
-		return err_hint(e, "write it from the root: /home/…/models");
-	}
 	if (path)
 		strv_add(&folders, path);
 	else

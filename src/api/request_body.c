@@ -50,31 +50,6 @@ bool body_parse(const char *text, size_t len, json_t **ret, struct err *e)
 	return true;
 }
 
-static bool has_type(const json_t *value, unsigned types)
-{
-	return ((types & FIELD_TEXT) && json_is_string(value)) ||
-	       ((types & FIELD_BOOL) && json_is_boolean(value));
-}
-
-static const char *type_words(unsigned types)
-{
-	static const char *const words[] = {
-		[FIELD_TEXT] = "a string",
-		[FIELD_BOOL] = "true or false",
-		[FIELD_TEXT | FIELD_BOOL] = "a string, true or false",
-	};
-
-	return types < ARRAY_LEN(words) && words[types] ? words[types] : "of another type";
-}
-
-static const struct field *find_field(const struct endpoint *row, const char *name)
-{
-	for (const struct field *f = row->fields; f && f->name; f++)
-		if (strcmp(f->name, name) == 0)
-			return f;
-	return NULL;
-}
-
 static bool unknown(const struct endpoint *row, const char *name, struct err *e)
 {
 	CLEANUP(buf_done) struct buf known = {0};
@@ -88,23 +63,20 @@ static bool unknown(const struct endpoint *row, const char *name, struct err *e)
 	return err_hint(e, "known here: %s", known.len ? known.data : "none");
 }
 
-bool body_check(const struct endpoint *row, const json_t *body, bool (*is_option)(const char *name),
+bool body_check(const struct endpoint *row, json_t *body, bool (*is_option)(const char *name),
 		struct err *e)
 {
 	const char *name;
 	json_t *value;
 
-	json_object_foreach((json_t *)body, name, value) {
-		const struct field *f = find_field(row, name);
+	json_object_foreach(body, name, value) {
+		const struct field *f = field_find(row->fields, name);
+		CLEANUP(free) char *what = mem_printf("field '%.60s'", name);
 
 		if (!f && !(row->options && is_option(name)))
 			return unknown(row, name, e);
-		if (f && !has_type(value, f->types))
-			return err_set(e, ERR_INVALID, "field '%s' must be %s", name,
-				       type_words(f->types));
+		if (f && !field_check(f, what, value, e))
+			return false;
 	}
-	for (const struct field *f = row->fields; f && f->name; f++)
-		if (f->required && !json_object_get(body, f->name))
-			return err_set(e, ERR_INVALID, "field '%s' is missing", f->name);
-	return true;
+	return field_complete(row->fields, "field", body, e);
 }

@@ -54,6 +54,7 @@ static void done(struct call *c)
 	buf_done(&c->in);
 	match_done(&c->match);
 	json_decref(c->body);
+	json_decref(c->query);
 	json_decref(c->reply);
 	if (c->response)
 		MHD_destroy_response(c->response);

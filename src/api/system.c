@@ -21,6 +21,16 @@ bool system_version(struct call *c, struct err *e)
 	return true;
 }
 
+bool system_openapi(struct call *c, struct err *e)
+{
+	const char *text = c->api->openapi[c->from->guard.key != NULL];
+
+	c->response =
+		MHD_create_response_from_buffer(strlen(text), (char *)text, MHD_RESPMEM_PERSISTENT);
+	MHD_add_response_header(c->response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+	return true;
+}
+
 bool not_supported(struct call *c, struct err *e)
 {
 	(void)err_set(e, ERR_NOT_SUPPORTED, "%s %.200s is not there yet in Shunt %s",

@@ -28,6 +28,8 @@ void gateway_set_tick(struct gateway *g, int64_t tick_ms);
  * the list. */
 bool gateway_owns(const char *path);
 bool gateway_takes_form(const char *path); /* its body is multipart/form-data */
+/* The i-th of these paths and what it is for; NULL: there are no more. */
+const char *gateway_path_at(size_t i, const char **ret_summary);
 /* The whole request is in memory; the body stays there until the request has ended
  * (NOTIFY_COMPLETED): a stream that waits long sends it to the worker later. Queues the response
  * (also for errors, in the format of the path's clients). client_fd: to notice that it left.

@@ -8,22 +8,38 @@
 
 /* clang-format off */
 static const struct gateway_path paths[] = {
-	{"/v1/chat/completions",      &dialect_openai,          "chat",      true,  false, false, OLLAMA_NONE},
-	{"/v1/completions",           &dialect_openai,          "chat",      true,  false, false, OLLAMA_NONE},
-	{"/v1/embeddings",            &dialect_openai,          "embedding", true,  false, false, OLLAMA_NONE},
-	{"/v1/rerank",                &dialect_openai,          "rerank",    true,  false, false, OLLAMA_NONE},
-	{"/tokenize",                 &dialect_openai,          NULL,        true,  false, false, OLLAMA_NONE},
-	{"/detokenize",               &dialect_openai,          NULL,        true,  false, false, OLLAMA_NONE},
-	{"/apply-template",           &dialect_openai,          NULL,        true,  false, false, OLLAMA_NONE},
-	{"/infill",                   &dialect_openai,          "chat",      true,  false, false, OLLAMA_NONE},
-	{"/v1/audio/transcriptions",  &dialect_openai,          "chat",      false, false, true,  OLLAMA_NONE},
-	{"/v1/responses",             &dialect_responses,       "chat",      false, false, false, OLLAMA_NONE},
-	{"/v1/messages",              &dialect_anthropic,       "chat",      false, true,  false, OLLAMA_NONE},
-	{"/v1/messages/count_tokens", &dialect_anthropic,       NULL,        false, true,  false, OLLAMA_NONE},
-	{"/api/chat",                 &dialect_ollama_chat,     "chat",      false, false, false, OLLAMA_CHAT},
-	{"/api/generate",             &dialect_ollama_generate, "chat",      false, false, false, OLLAMA_GENERATE},
-	{"/api/embed",                &dialect_ollama_generate, "embedding", false, false, false, OLLAMA_EMBED},
-	{"/api/embeddings",           &dialect_ollama_generate, "embedding", false, false, false, OLLAMA_EMBEDDINGS},
+	{"/v1/chat/completions",      &dialect_openai,          "chat",      true,  false, false, OLLAMA_NONE,
+	 "Answer a conversation"},
+	{"/v1/completions",           &dialect_openai,          "chat",      true,  false, false, OLLAMA_NONE,
+	 "Continue a text"},
+	{"/v1/embeddings",            &dialect_openai,          "embedding", true,  false, false, OLLAMA_NONE,
+	 "Vectors of texts"},
+	{"/v1/rerank",                &dialect_openai,          "rerank",    true,  false, false, OLLAMA_NONE,
+	 "Order texts by a question"},
+	{"/tokenize",                 &dialect_openai,          NULL,        true,  false, false, OLLAMA_NONE,
+	 "The tokens of a text"},
+	{"/detokenize",               &dialect_openai,          NULL,        true,  false, false, OLLAMA_NONE,
+	 "The text of tokens"},
+	{"/apply-template",           &dialect_openai,          NULL,        true,  false, false, OLLAMA_NONE,
+	 "The prompt of a conversation"},
+	{"/infill",                   &dialect_openai,          "chat",      true,  false, false, OLLAMA_NONE,
+	 "Fill a gap in code"},
+	{"/v1/audio/transcriptions",  &dialect_openai,          "chat",      false, false, true,  OLLAMA_NONE,
+	 "Write down what is said"},
+	{"/v1/responses",             &dialect_responses,       "chat",      false, false, false, OLLAMA_NONE,
+	 "Answer, as OpenAI's newer clients ask"},
+	{"/v1/messages",              &dialect_anthropic,       "chat",      false, true,  false, OLLAMA_NONE,
+	 "Answer a conversation, as Anthropic's clients ask"},
+	{"/v1/messages/count_tokens", &dialect_anthropic,       NULL,        false, true,  false, OLLAMA_NONE,
+	 "How many tokens a conversation has"},
+	{"/api/chat",                 &dialect_ollama_chat,     "chat",      false, false, false, OLLAMA_CHAT,
+	 "Answer a conversation, as Ollama's clients ask"},
+	{"/api/generate",             &dialect_ollama_generate, "chat",      false, false, false, OLLAMA_GENERATE,
+	 "Continue a text, as Ollama's clients ask"},
+	{"/api/embed",                &dialect_ollama_generate, "embedding", false, false, false, OLLAMA_EMBED,
+	 "Vectors of texts, as Ollama's clients ask"},
+	{"/api/embeddings",           &dialect_ollama_generate, "embedding", false, false, false, OLLAMA_EMBEDDINGS,
+	 "A vector of a text, as Ollama's older clients ask"},
 };
 /* clang-format on */
 
@@ -33,6 +49,14 @@ const struct gateway_path *gateway_path(const char *path)
 		if (strcmp(paths[i].path, path) == 0)
 			return &paths[i];
 	return NULL;
+}
+
+const char *gateway_path_at(size_t i, const char **ret_summary)
+{
+	if (i >= ARRAY_LEN(paths))
+		return NULL;
+	*ret_summary = paths[i].summary;
+	return paths[i].path;
 }
 
 bool gateway_owns(const char *path)

@@ -16,6 +16,7 @@ struct gateway_path {
 	bool messages;    /* the body must have a list of them, else the worker answers 500 */
 	bool form;        /* the body is a form */
 	enum ollama_kind ollama;
+	const char *summary;
 };
 
 /* NULL: none of ours. */

@@ -9,6 +9,7 @@
 #include "base/http.h"
 #include "base/mem.h"
 #include "switch/context_priv.h"
+#include "worker/counts.h"
 
 /* Fewer tokens say little about a speed. */
 #define LIFE_TOKENS 256
@@ -63,7 +64,7 @@ static void remember(struct contexts *cs, const struct worker *w, double tokens_
 	pthread_mutex_unlock(&cs->lock);
 }
 
-/* The number after the first `name` at a line's start or after a quote; 0: none. */
+/* The number after the first `name`; 0: none. */
 static double value_after(const char *text, const char *name)
 {
 	const char *at = text ? strstr(text, name) : NULL;
@@ -80,18 +81,10 @@ static double value_after(const char *text, const char *name)
 
 void speed_learn(struct contexts *cs, struct worker *w)
 {
-	struct http_request ask = {
-		.socket = worker_socket(w), .url = "http://localhost/metrics", .timeout_ms = 2000};
-	CLEANUP(http_response_done) struct http_response answer = {0};
-	struct err ignored = {0};
-	double tokens, seconds;
+	struct worker_counts n = {0};
 
-	if (!http_fetch(&ask, &answer, &ignored) || answer.status != 200)
-		return;
-	tokens = value_after(answer.body, "\nllamacpp:prompt_tokens_total ");
-	seconds = value_after(answer.body, "\nllamacpp:prompt_seconds_total ");
-	if (tokens >= LIFE_TOKENS && seconds > 0)
-		remember(cs, w, tokens / seconds);
+	if (worker_counts(w, 2000, &n) && n.prompt_tokens >= LIFE_TOKENS && n.prompt_seconds > 0)
+		remember(cs, w, n.prompt_tokens / n.prompt_seconds);
 }
 
 static void add_prompt(struct buf *b, int tokens) /* any will do */

@@ -24,6 +24,7 @@
 #include "gateway/lane.h"
 #include "model/catalog.h"
 #include "model/pull.h"
+#include "worker/counts.h"
 
 #define WAIT_MS 20000 /* far longer than anything here takes */
 
@@ -177,6 +178,12 @@ void model_live_done(struct model_live *l)
 enum worker_state worker_state(const struct worker *w)
 {
 	return WORKER_RUNNING;
+}
+
+bool worker_counts(const struct worker *w, int timeout_ms, struct worker_counts *ret)
+{
+	*ret = (struct worker_counts){.answer_tokens = 50, .answer_seconds = 2};
+	return true;
 }
 
 const char *worker_state_name(enum worker_state s)
@@ -361,6 +368,11 @@ int lane_connections(const struct lane *l)
 bool gateway_takes_form(const char *path)
 {
 	return false;
+}
+
+const char *gateway_path_at(size_t i, const char **ret_summary)
+{
+	return NULL;
 }
 
 struct MHD_Response *gateway_error(const char *path, const struct err *e)

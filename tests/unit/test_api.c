@@ -83,7 +83,8 @@ static void wrong_paths_and_methods(void **state)
 	ask_wrong(f, "POST", "/llm/api/venv/llm_tiny_cpu/rebuild", "{}", 400, "gpu_backend");
 	ask_wrong(f, "POST", "/llm/api/venv/..%2Fx/rebuild", "{\"gpu_backend\":\"cpu\"}", 404,
 		  "../x");
-	ask_wrong(f, "GET", "/openapi.json", NULL, 501, "not there yet");
+	ask_wrong(f, "GET", "/llm/api/models?state=loaded", NULL, 400, "'state'");
+	ask_wrong(f, "GET", "/tasks?limit=1&limit=2", NULL, 400, "twice");
 }
 
 static void ids_that_are_none(void **state)

@@ -139,7 +139,7 @@ static void a_task_can_be_followed_listed_and_cancelled(void **state)
 	answer = ask(f, "GET", "/tasks?state=failed", NULL, 200);
 	assert_int_equal(json_array_size(json_object_get(answer, "tasks")), 0);
 	json_decref(answer);
-	ask_wrong(f, "GET", "/tasks?state=nonsense", NULL, 400, "queued, running");
+	ask_wrong(f, "GET", "/tasks?state=nonsense", NULL, 400, "\"queued\", \"running\"");
 	ask_wrong(f, "GET", "/tasks?limit=-1", NULL, 400, "limit");
 }
 

@@ -4,9 +4,10 @@
 #include "api/endpoint.h"
 
 static const struct field fields[] = {
-	{"gpu_backend", FIELD_TEXT, true},
-	{"reload", FIELD_TEXT | FIELD_BOOL, false},
-	{"force", FIELD_BOOL, false},
+	FIELD("gpu_backend", FIELD_TEXT, true, "where to", .form = FORM_BACKEND),
+	FIELD("reload", FIELD_TEXT | FIELD_BOOL, false, "", .choices = "auto|now",
+	      .fallback = "\"auto\""),
+	FIELD("force", FIELD_BOOL, false, ""),
 	{0},
 };
 static const struct endpoint table[] = {
@@ -81,6 +82,7 @@ static void a_method_that_a_path_has_not_is_told_which_it_has(void **state)
 	check_refused("PUT", "/models", ERR_INVALID, "PUT", "GET, HEAD, POST");
 	check_refused("POST", "/models/a", ERR_INVALID, "DELETE", "GET, HEAD, DELETE");
 	check_refused("GET", "/models/a/switch", ERR_INVALID, "POST", "POST");
+	check_refused("PUT", "/models/loaded", ERR_INVALID, "PUT", "GET, HEAD");
 	check_refused("get", "/models/a/switch", ERR_INVALID, "get", "POST");
 }
 
@@ -129,11 +131,103 @@ static void a_body_holds_what_its_row_says(void **state)
 		   "'force' must be true or false");
 	check_body(5, "{\"gpu_backend\":\"cpu\",\"force\":1}", "'force' must be true or false");
 	check_body(5, "{\"gpu_backend\":\"cpu\",\"reload\":1}",
-		   "'reload' must be a string, true or false");
+		   "'reload' must be \"auto\", \"now\", true or false");
+	check_body(5, "{\"gpu_backend\":\"cpu\",\"reload\":\"\"}", "'reload' must be");
+	check_body(5, "{\"gpu_backend\":\"cpu\",\"reload\":\"aut\"}", "'reload' must be");
+	check_body(5, "{\"gpu_backend\":\"cpu\",\"reload\":\"auto|now\"}", "'reload' must be");
+	check_body(5, "{\"gpu_backend\":\"quantum\"}", "unknown backend 'quantum'");
 	check_body(5, "{\"gpu_backend\":\"cpu\",\"gpu\":1}", "unknown field 'gpu'");
 	check_body(5, "{\"gpu_backend\":\"cpu\",\"n_ctx\":1}", "unknown field 'n_ctx'");
 	check_body(1, "{\"nctx\":1}", "unknown field 'nctx'");
 	check_body(0, "{\"a\":1}", "unknown field 'a'");
+}
+
+/* --- fields ------------------------------------------------------------- */
+
+static const struct field values[] = {
+	FIELD("text", FIELD_TEXT, false, "", .min = 2, .max = 3),
+	FIELD("count", FIELD_INT, false, "", .min = -1, .max = 9, .fallback = "4"),
+	FIELD("share", FIELD_NUMBER | FIELD_NULL, false, "", .min = 0, .max = 0.5),
+	FIELD("names", FIELD_LIST | FIELD_TEXT, false, "", .form = FORM_ID),
+	FIELD("file", FIELD_TEXT, false, "", .form = FORM_PATH),
+	FIELD("X-Head", FIELD_TEXT, true, "", .header = true),
+	{0},
+};
+
+static void check_value(const char *name, const char *json, const char *says)
+{
+	json_t *value = json_loads(json, JSON_DECODE_ANY, NULL);
+	struct err e = {0};
+	bool ok = field_check(field_find(values, name), "it", value, &e);
+
+	if (ok != (says == NULL) || (says && !strstr(e.msg, says)))
+		fail_msg("%s: %s: '%s'", name, json, e.msg);
+	json_decref(value);
+}
+
+static void a_value_is_within_its_bounds(void **state)
+{
+	check_value("text", "\"ab\"", NULL);
+	check_value("text", "\"äöü\"", NULL);
+	check_value("text", "\"a\"", "it must be a string of 2 to 3 characters");
+	check_value("text", "\"äöüß\"", "2 to 3 characters");
+	check_value("count", "-1", NULL);
+	check_value("count", "9", NULL);
+	check_value("count", "10", "it must be a whole number from -1 to 9");
+	check_value("count", "1.0", "a whole number");
+	check_value("share", "0", NULL);
+	check_value("share", "null", NULL);
+	check_value("share", "0.51", "it must be a number or null from 0 to 0.5");
+	check_value("names", "[]", NULL);
+	check_value("names", "[\"a\",\"b\"]", NULL);
+	check_value("names", "[\"a\",\"/\"]", "'/' is not a model id");
+	check_value("names", "\"a\"", "it must be a list, each a string");
+	check_value("names", "[1]", "it must be a list");
+	check_value("file", "\"/a\"", NULL);
+	check_value("file", "\"a\"", "path 'a' is not absolute");
+}
+
+static void check_query(const char *name, const char *text, const char *says)
+{
+	json_t *query = json_object();
+	struct err e = {0};
+	bool ok = field_take_query(values, name, text, query, &e);
+
+	if (ok != (says == NULL) || (says && (e.kind != ERR_INVALID || !strstr(e.msg, says))))
+		fail_msg("?%s=%s: '%s'", name, text, e.msg);
+	json_decref(query);
+}
+
+static void a_query_has_types_too(void **state)
+{
+	static const char *const bad[] = {"",  "x",   "1x",  " 1",   "+1",
+					  "-", "0x1", "1.0", "true", "99999999999999999999"};
+	json_t *query = json_object();
+	struct err e = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		check_query("count", bad[i], "?count=");
+	check_query("text", "123", NULL);
+	check_query("text", "\xff\xff", "not UTF-8");
+	check_query("text", NULL, "bad escape");
+	check_query("nothing", "1", "unknown query parameter 'nothing'");
+	check_query("X-Head", "1", "unknown query parameter");
+	assert_true(field_take_query(values, "count", "7", query, &e));
+	assert_int_equal(json_integer_value(json_object_get(query, "count")), 7);
+	assert_false(field_take_query(values, "count", "7", query, &e));
+	assert_non_null(strstr(e.msg, "twice"));
+	json_decref(query);
+}
+
+static void what_is_absent_means_its_fallback(void **state)
+{
+	json_t *query = json_object();
+	struct err e = {0};
+
+	assert_true(field_complete(values, "query parameter", query, &e));
+	assert_int_equal(json_object_size(query), 1);
+	assert_int_equal(json_integer_value(json_object_get(query, "count")), 4);
+	json_decref(query);
 }
 
 static void what_is_not_a_json_object_is_refused(void **state)
@@ -203,6 +297,9 @@ int main(void)
 		cmocka_unit_test(a_method_that_a_path_has_not_is_told_which_it_has),
 		cmocka_unit_test(a_bad_escape_is_refused),
 		cmocka_unit_test(a_body_holds_what_its_row_says),
+		cmocka_unit_test(a_value_is_within_its_bounds),
+		cmocka_unit_test(a_query_has_types_too),
+		cmocka_unit_test(what_is_absent_means_its_fallback),
 		cmocka_unit_test(what_is_not_a_json_object_is_refused),
 		cmocka_unit_test(depth_is_bounded),
 	};
