@@ -30,7 +30,7 @@ static const struct command commands[] = {
 	{"tasks",      "[ID] [--follow] [--log]",            "what is being done and what was", "follow log", 0, 1, command_tasks},
 	{"cancel",     "ID",                                 "end a task", "", 1, 1, command_cancel},
 	{"logs",       "MODEL",                              "what its worker printed", "", 1, 1, command_logs},
-	{"completion", "bash | zsh | fish",                  "completions for a shell", "", 1, 1, command_completion},
+	{"completion", "bash | zsh | fish | words [WORD…]",  "completions for a shell; words: those that may come next", "", 1, -1, command_completion},
 	{NULL,         NULL, NULL, NULL, 0, 0, NULL},
 };
 /* clang-format on */

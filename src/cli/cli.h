@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The command line: everything but `serve`, talking HTTP to the daemon over its Unix socket. */
 
@@ -10,6 +11,7 @@
 struct cli_options {
 	const char *socket;
 	bool json, quiet;
+	const char *(*setting)(size_t i); /* the i-th key of the configuration; NULL: no more */
 };
 int cli_main(const struct cli_options *o, int argc, char **argv);
 /* The list of commands with one line each, for `shunt help`. */

@@ -1,57 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* completion: words for a shell, made from the table of commands. */
+/* completion: scripts that make a shell ask us which words may come next. */
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "cli/command.h"
+#include "cli/candidates.h"
 
-static void words(const char *before)
-{
-	for (const struct command *c = command_table(); c->name; c++)
-		printf("%s%s", before, c->name);
-	printf("%sserve%sconfig%sversion%shelp", before, before, before, before);
-}
-
-static void for_bash(void)
-{
-	puts("_shunt() {\n\tlocal word=${COMP_WORDS[COMP_CWORD]}\n\tcase $COMP_CWORD in\n\t1)");
-	printf("\t\tmapfile -t COMPREPLY < <(compgen -W '");
-	words(" ");
-	puts("' -- \"$word\")\n\t\t;;\n\t2)\n\t\tmapfile -t COMPREPLY < <(compgen -W \"$(shunt "
-	     "status --json "
-	     "2>/dev/null |\n\t\t\tsed -n 's/^      \"id\": \"\\(.*\\)\",*$/\\1/p')\" -- "
-	     "\"$word\")\n"
-	     "\t\t;;\n\t3)\n\t\tmapfile -t COMPREPLY < <(compgen -W 'cpu cuda rocm vulkan' -- "
-	     "\"$word\")\n\t\t;;\n\tesac\n}\ncomplete -o default -F _shunt shunt");
-}
-
-static void for_zsh(void)
-{
-	printf("#compdef shunt\n_arguments '1:command:(");
-	words(" ");
-	puts(")' '*:file:_files'");
-}
-
-static void for_fish(void)
-{
-	puts("complete -c shunt -f -n __fish_use_subcommand");
-	for (const struct command *c = command_table(); c->name; c++)
-		printf("complete -c shunt -f -n __fish_use_subcommand -a %s -d \"%s\"\n", c->name,
-		       c->summary);
-}
+static const struct {
+	const char *name, *script;
+} shells[] = {
+	{"bash", "_shunt() {\n"
+		 "\tlocal line word=${COMP_WORDS[COMP_CWORD]}\n"
+		 "\tCOMPREPLY=()\n"
+		 "\twhile IFS= read -r line; do\n"
+		 "\t\tif [[ $line == $'\\t' ]]; then\n"
+		 "\t\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
+		 "\t\telse\n"
+		 "\t\t\tCOMPREPLY+=(\"${line%%$'\\t'*}\")\n"
+		 "\t\tfi\n"
+		 "\tdone < <(shunt completion words -- \"${COMP_WORDS[@]:1:COMP_CWORD}\" "
+		 "2>/dev/null)\n"
+		 "\tif [[ ${COMPREPLY[0]-} == *= ]]; then compopt -o nospace; fi\n"
+		 "}\n"
+		 "complete -F _shunt shunt"},
+	{"zsh", "#compdef shunt\n"
+		"_shunt() {\n"
+		"\tlocal line\n"
+		"\tlocal -a found shown\n"
+		"\tfor line in \"${(@f)$(shunt completion words -- \"${(@)words[2,CURRENT]}\" "
+		"2>/dev/null)}\"; do\n"
+		"\t\tif [[ $line == $'\\t' ]]; then _files; return; fi\n"
+		"\t\t[[ -n $line ]] || continue\n"
+		"\t\tfound+=(\"${line%%$'\\t'*}\")\n"
+		"\t\tshown+=(\"${line%%$'\\t'*}  ${line#*$'\\t'}\")\n"
+		"\tdone\n"
+		"\tcompadd -l -d shown -a found\n"
+		"}\n"
+		"if [[ $funcstack[1] == _shunt ]]; then _shunt \"$@\"; else compdef _shunt shunt; "
+		"fi"},
+	{"fish", "function __shunt_words\n"
+		 "\tset -l words (commandline -opc)\n"
+		 "\tset -l word (commandline -ct)\n"
+		 "\tset -e words[1]\n"
+		 "\tset -l found (shunt completion words -- $words \"$word\" 2>/dev/null)\n"
+		 "\tif test \"$found\" = \\t\n"
+		 "\t\t__fish_complete_path $word\n"
+		 "\telse\n"
+		 "\t\tprintf '%s\\n' $found\n"
+		 "\tend\n"
+		 "end\n"
+		 "complete -c shunt -f -a '(__shunt_words)'"},
+};
 
 bool command_completion(const struct cli_options *o, const struct args *a, struct err *e)
 {
-	static const struct {
-		const char *name;
-		void (*print)(void);
-	} shells[] = {{"bash", for_bash}, {"zsh", for_zsh}, {"fish", for_fish}};
+	CLEANUP(buf_done) struct buf out = {0};
 
-	for (size_t i = 0; i < ARRAY_LEN(shells); i++) {
+	if (strcmp(a->words[0], "words") == 0) {
+		candidates(o, a->words + 1, a->count - 1, &out);
+		fputs(out.data ? out.data : "", stdout);
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(shells) && a->count == 1; i++) {
 		if (strcmp(a->words[0], shells[i].name) == 0) {
-			shells[i].print();
+			puts(shells[i].script);
 			return true;
 		}
 	}

@@ -81,6 +81,11 @@ bool config_has(const char *key)
 	return find_key(key) != NULL;
 }
 
+const char *config_key(size_t i)
+{
+	return i < ARRAY_LEN(keys) ? keys[i].name : NULL;
+}
+
 static bool unknown(const char *name, struct err *e)
 {
 	CLEANUP(buf_done) struct buf known = {0};

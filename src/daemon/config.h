@@ -32,6 +32,7 @@ MUST_CHECK bool config_load(const char *file, struct config *ret, struct err *e)
 MUST_CHECK bool config_set(struct config *c, const char *key, const char *value, struct err *e);
 /* True when a flag of this name exists and takes a value. */
 bool config_has(const char *key);
+const char *config_key(size_t i); /* the i-th; NULL: there are no more */
 /* "key = value" lines with their meaning, as a file that could be read again. */
 void config_show(const struct config *c, struct buf *out);
 void config_done(struct config *c);

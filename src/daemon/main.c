@@ -146,6 +146,7 @@ static int run(struct line *l, struct config *c, int argc, char **argv)
 	int status = 0;
 
 	l->cli.socket = c->socket;
+	l->cli.setting = config_key;
 	if (answer_about_ourselves(argc, argv, &status)) /* settings stood before the word */
 		return status;
 	if (strcmp(argv[1], "serve") == 0)

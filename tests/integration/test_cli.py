@@ -143,13 +143,6 @@ def test_colours_on_a_terminal_and_not_with_no_color(daemon, model):
     assert "\x1b[" not in on_terminal(NO_COLOR="1")
 
 
-def test_completions_know_the_commands(daemon):
-    for shell in ("bash", "zsh", "fish"):
-        done = daemon.cli("completion", shell)
-        assert done.returncode == 0
-        assert "switch" in done.stdout
-
-
 def test_config_show_can_be_read_again(daemon, tmp_path):
     shown = daemon.cli("config", "show").stdout
     file = tmp_path / "shunt.conf"
