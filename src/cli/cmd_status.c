@@ -21,14 +21,16 @@ static void add_model(struct term_table *t, const json_t *m)
 {
 	const json_t *worker = json_object_get(m, "worker");
 	const char *backend = client_text(m, "gpu_backend"), *state = client_text(m, "state");
-	char memory[32] = "", requests[32] = "", size[32];
+	bool was_loaded = json_is_true(json_object_get(m, "was_loaded"));
+	char memory[32] = "", requests[32] = "", shown[64], size[32];
 
+	(void)snprintf(shown, sizeof(shown), "%s%s", state, was_loaded ? ", was loaded" : "");
 	if (json_is_object(worker)) {
 		term_size(client_int(worker, "memory_bytes"), memory, sizeof(memory));
 		(void)snprintf(requests, sizeof(requests), "%lld",
 			       (long long)client_int(worker, "requests"));
 	}
-	term_row(t, client_text(m, "id"), TINT_BOLD, backend[0] ? backend : "-", TINT_NONE, state,
+	term_row(t, client_text(m, "id"), TINT_BOLD, backend[0] ? backend : "-", TINT_NONE, shown,
 		 tint_of(state), client_device(worker), TINT_NONE, memory, TINT_NONE, requests,
 		 TINT_NONE, term_size(client_int(m, "size_bytes"), size, sizeof(size)), TINT_DIM);
 }
