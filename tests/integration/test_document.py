@@ -1,47 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user's document, response by response, with the CPU in CUDA's place."""
+"""The user's document: docs/migration.md, request by request, and its literal way."""
+
+import json
+import re
+
+import pytest
+
+from daemon import FAKES, ROOT
+
+ID = "mistral-7b-instruct-v0.2.Q8_0"
+PAGE = ROOT / "docs/migration.md"
 
 
-def test_the_example(daemon, fake_model):
-    model = fake_model("mistral-7b-instruct-v0.2.Q8_0.gguf")
-    assert daemon.add(model.path)["id"] == "mistral-7b-instruct-v0.2.Q8_0"
-    url = "/llm/api/models/mistral-7b-instruct-v0.2.Q8_0"
+def calls() -> list[tuple[str, str, dict | None, dict]]:
+    """Method, path, body and answer of each example of the page."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert [kind for kind, _ in blocks] == ["http", "json"] * (len(blocks) // 2)
+    found = []
+    for (_, request), (_, answer) in zip(blocks[::2], blocks[1::2], strict=True):
+        first, _, body = request.partition("\n")
+        method, path = first.split(" ")
+        found.append((method, path, json.loads(body) if body else None, json.loads(answer)))
+    return found
 
-    # Current state: on a first backend.
-    daemon.switch("mistral-7b-instruct-v0.2.Q8_0", "cpu")
-    assert daemon.model("mistral-7b-instruct-v0.2.Q8_0")["environment"] == (
-        "llm_mistral_7b_instruct_v0_2_cpu"
+
+def compare(where: str, said, shown) -> None:
+    """All that the page shows is there, and as it shows it."""
+    if isinstance(shown, dict):
+        assert isinstance(said, dict), where
+        for name, value in shown.items():
+            assert name in said, f"{where} has no {name}"
+            compare(f"{where}.{name}", said[name], value)
+    elif isinstance(shown, str) and shown.endswith("…"):
+        assert str(said).startswith(shown[:-1]), f"{where}: {said}"
+    else:
+        assert said == shown, where
+
+
+def test_each_call_of_the_page(make_daemon, fake_model):
+    daemon = make_daemon(fresh=True)
+    daemon.env["PATH"] += f":{FAKES}/toolkits/cuda-12.4/bin"
+    daemon.start()
+    assert daemon.add(fake_model(f"{ID}.gguf").path)["id"] == ID
+    daemon.switch(ID, "cuda", reload=True)
+    worker = daemon.model(ID)["worker"]
+    assert (worker["device"], worker["environment"]) == (
+        "CUDA0",
+        "llm_mistral_7b_instruct_v0_2_cuda",
     )
+    task = ""
+    seen = calls()
+    assert len(seen) > 10
+    for method, path, body, shown in seen:
+        path = path.replace("<model_id>", ID).replace("<task_id>", task)
+        path = path.replace("<venv_name>", "llm_mistral_7b_instruct_v0_2_vulkan")
+        answer = daemon.http.request(method, path, json=body)
+        compare(f"{method} {path}: {answer.text}", answer.json(), shown)
+        assert answer.is_success == shown["success"]
+        task = answer.json().get("task_id", task)
+        if answer.status_code == 202:
+            assert daemon.wait_task(task)["state"] == "succeeded"
+            assert daemon.model(ID)["state"] == "loaded"
+            assert daemon.chat(ID).status_code == 200
 
-    # Step 1: switch backend; it creates the environment.
-    answer = daemon.post(f"{url}/switch-backend", {"gpu_backend": "vulkan"}, 202)
-    assert answer["success"] is True
-    assert answer["instant_switch"] is False
-    assert answer["message"] == "Creating vulkan environment (first time setup)..."
-    assert answer["environment"] == "llm_mistral_7b_instruct_v0_2_vulkan"
 
-    # Step 2: wait for the task.
-    task = daemon.wait_task(answer["task_id"])
-    assert (task["state"], task["percent"], task["kind"]) == ("succeeded", 100, "switch")
-    assert daemon.model("mistral-7b-instruct-v0.2.Q8_0")["environment"] == answer["environment"]
-
-    # Step 3: load.
-    loaded = daemon.post(f"{url}/load", {"n_gpu_layers": -1}, 200)
-    assert loaded["model"]["state"] == "loaded"
-    assert loaded["model"]["worker"]["device"] == "Vulkan0"
-    assert loaded["model"]["options"]["n_gpu_layers"] == -1
-
-    # Step 4: back, at once.
-    answer = daemon.post(f"{url}/switch-backend", {"gpu_backend": "cpu"}, 202)
-    assert answer["success"] is True
-    assert answer["instant_switch"] is True
-    assert answer["message"] == "Switching to existing cpu environment (instant switch)..."
-    assert daemon.wait_task(answer["task_id"])["state"] == "succeeded"
-    assert daemon.model("mistral-7b-instruct-v0.2.Q8_0")["gpu_backend"] == "cpu"
-
-    # Troubleshooting: unload takes no body, load again.
-    assert daemon.post(f"{url}/unload", status=200)["success"] is True
-    assert daemon.post(f"{url}/load", status=200)["model"]["worker"]["device"] == "none"
+@pytest.mark.parametrize("backend", ["cuda", "vulkan", "rocm", "cpu"])
+def test_environments_have_the_documents_names(daemon, fake_model, backend):
+    daemon.add(fake_model(f"{ID}.gguf").path)
+    status = daemon.get(f"/llm/api/models/{ID}/environment-status")["environments"]
+    names = {entry["gpu_backend"]: entry["name"] for entry in status}
+    assert names[backend] == f"llm_mistral_7b_instruct_v0_2_{backend}"
 
 
 def test_load_after_an_automatic_reload_changes_nothing(daemon, fake_model):
