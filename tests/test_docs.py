@@ -65,21 +65,32 @@ def option_rows(root: Path) -> list[str]:
     return rows
 
 
-def config_rows(root: Path) -> list[str]:
-    rows = []
-    for name, kind, default, help_ in re.findall(
+def settings(root: Path) -> list[tuple[str, str, str, str]]:
+    """Name, what it takes, default, meaning."""
+    rows = re.findall(
         rf'\{{"(\w+)",\s*(VALUE_\w+),\s*AT\(\w+\),\s*(NULL|"[^"]*"),[^"]*{STRING}\}},',
         (root / CONFIG).read_text(),
-    ):
-        shown = {"NULL": "see below", '""': "none"}.get(default, f"`{default[1:-1]}`")
-        rows.append(row(f"`{name}`", WHAT[kind], shown, text(help_)))
-    return rows
+    )
+    words = {"NULL": "see below", '""': "none"}
+    return [
+        (name, WHAT[kind], words.get(default, f"`{default[1:-1]}`"), text(help_))
+        for name, kind, default, help_ in rows
+    ]
+
+
+def config_rows(root: Path) -> list[str]:
+    return [row(f"`{name}`", *cells) for name, *cells in settings(root)]
+
+
+def errors(root: Path) -> list[tuple[str, str, str]]:
+    """Type, status, exit code."""
+    kinds = re.findall(r'X\(ERR_\w+,\s*"(\w+)",\s*(\d+), (\d+)\)', (root / ERRORS).read_text())
+    return [kind for kind in kinds if kind[0] != "ok"]
 
 
 def error_rows(root: Path) -> list[str]:
-    """Type, status, exit code; what stands behind them is prose."""
-    kinds = re.findall(r'X\(ERR_\w+,\s*"(\w+)",\s*(\d+), (\d+)\)', (root / ERRORS).read_text())
-    return [row(f"`{name}`", status, code)[:-1] for name, status, code in kinds if name != "ok"]
+    """What stands behind them is prose."""
+    return [row(f"`{name}`", status, code)[:-1] for name, status, code in errors(root)]
 
 
 def commands(root: Path) -> list[tuple[str, str, str, str]]:
