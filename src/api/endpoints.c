@@ -41,7 +41,7 @@ static const struct field scan_fields[] = {
 };
 static const struct field add_fields[] = {
 	FIELD("path", FIELD_TEXT, false, "a GGUF file that is here", .form = FORM_PATH, .instead = "pull"),
-	FIELD("pull", FIELD_TEXT, false, "something to fetch: smollm2, or hf:OWNER/REPO[:QUANT]", .instead = "path", .min = 1, .max = 200),
+	FIELD("pull", FIELD_TEXT, false, "something to fetch: smollm2, or hf:OWNER/REPO[:QUANT]", .instead = "path", .min = 1, .max = 400),
 	FIELD("id", FIELD_TEXT, false, "the model's name; else made from the file's", .form = FORM_ID),
 	BACKEND_FIELD(false, "switch to it too"),
 	{0},
