@@ -1,129 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "switch/route.h"
-
+/* One route: who may go to its worker, who waits, and in which order. */
 #include <assert.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "switch/route_priv.h"
 
 #define POLL_MS 100   /* how often a waiting request looks whether its client is still there */
 #define TICK_MS 5000  /* how often who waits is told so */
 #define DOUBT_MS 1000 /* a dead worker is known as such long before */
 
-struct route {
-	char *id;
-	struct routes *owner;
-	_Atomic enum route_state state;    /* written under lock, read anywhere */
-	pthread_mutex_t lock;              /* guards all below */
-	pthread_cond_t left;               /* one has left, or can't move any more */
-	struct worker *worker;             /* OPEN only */
-	struct route_place *first, **last; /* in order of arrival, moved ones before all others */
-	int running, waiting;              /* running: on whatever worker */
-	struct route_moves moves;          /* of the last route_ask_move */
-	int64_t doubt_until; /* monotonic ms: nobody is admitted before; 0: no doubt */
-	int64_t held_since;  /* end of the drain, monotonic ms; INT64_MAX while draining */
-	struct err why;      /* of the last close, for those who waited then */
-	unsigned closes;     /* grows with each close */
-	atomic_bool removed; /* written under lock, read anywhere */
-	uint64_t total;
-	int64_t last_request;
-};
-
-struct alias {
-	char *name;
-	struct route *route;
-};
-
-/* An immutable list. Old ones stay until the end (a reader may still look at them): one per model
- * added or named anew, so bounded by what people register. */
-struct table {
-	struct table *older;
-	size_t count, alias_count;
-	struct alias *aliases;
-	struct route *routes[];
-};
-
-struct routes {
-	_Atomic(struct table *) table;
-	pthread_mutex_t lock; /* for writers of `table` */
-	struct route_limits limits;
-	atomic_llong held_bytes;
-};
-
-struct routes *routes_new(const struct route_limits *limits)
-{
-	struct routes *rs = mem_alloc(sizeof(*rs));
-
-	rs->limits = *limits;
-	pthread_mutex_init(&rs->lock, NULL);
-	atomic_store(&rs->table, mem_alloc(sizeof(struct table)));
-	return rs;
-}
-
-static void free_route(struct route *r)
-{
-	worker_unref(r->worker);
-	pthread_mutex_destroy(&r->lock);
-	pthread_cond_destroy(&r->left);
-	free(r->id);
-	free(r);
-}
-
-static void free_table(struct table *t)
-{
-	for (size_t i = 0; i < t->alias_count; i++)
-		free(t->aliases[i].name);
-	free(t->aliases);
-	free(t);
-}
-
-void routes_free(struct routes *rs)
-{
-	struct table *t;
-
-	if (!rs)
-		return;
-	t = atomic_load(&rs->table);
-	for (size_t i = 0; i < t->count; i++)
-		free_route(t->routes[i]);
-	while (t) {
-		struct table *older = t->older;
-
-		free_table(t);
-		t = older;
-	}
-	pthread_mutex_destroy(&rs->lock);
-	free(rs);
-}
-
-static struct route *look_up(const struct table *t, const char *id)
-{
-	for (size_t i = 0; i < t->count; i++)
-		if (strcmp(t->routes[i]->id, id) == 0)
-			return t->routes[i];
-	return NULL;
-}
-
-struct route *routes_find(struct routes *rs, const char *name)
-{
-	const struct table *t = atomic_load_explicit(&rs->table, memory_order_acquire);
-	struct route *r = look_up(t, name);
-
-	for (size_t i = 0; (!r || atomic_load(&r->removed)) && i < t->alias_count; i++)
-		if (strcmp(t->aliases[i].name, name) == 0)
-			return t->aliases[i].route;
-	return r;
-}
-
-const char *route_model(const struct route *r)
-{
-	return r->id;
-}
-
-static struct route *new_route(struct routes *rs, const char *id)
+struct route *route_new(struct routes *rs, const char *id)
 {
 	struct route *r = mem_alloc(sizeof(*r));
 
@@ -135,77 +23,18 @@ static struct route *new_route(struct routes *rs, const char *id)
 	return r;
 }
 
-static void add_alias(struct table *t, const char *name, struct route *r)
+void route_free(struct route *r)
 {
-	t->aliases = mem_grow(t->aliases, t->alias_count + 1, sizeof(*t->aliases));
-	t->aliases[t->alias_count++] = (struct alias){.name = mem_dup(name), .route = r};
+	worker_unref(r->worker);
+	pthread_mutex_destroy(&r->lock);
+	pthread_cond_destroy(&r->left);
+	free(r->id);
+	free(r);
 }
 
-/* With room for one more route; without the aliases of one, which may be NULL. */
-static struct table *copy(struct table *old, const struct route *nameless)
+const char *route_model(const struct route *r)
 {
-	struct table *t = mem_alloc(sizeof(*t) + (old->count + 1) * sizeof(struct route *));
-
-	memcpy(t->routes, old->routes, old->count * sizeof(struct route *));
-	t->count = old->count;
-	t->older = old;
-	for (size_t i = 0; i < old->alias_count; i++)
-		if (old->aliases[i].route != nameless)
-			add_alias(t, old->aliases[i].name, old->aliases[i].route);
-	return t;
-}
-
-struct route *routes_add(struct routes *rs, const char *model_id)
-{
-	struct table *old, *t;
-	struct route *r;
-
-	pthread_mutex_lock(&rs->lock);
-	old = atomic_load(&rs->table);
-	r = look_up(old, model_id);
-	if (!r) {
-		r = new_route(rs, model_id);
-		t = copy(old, NULL);
-		t->routes[t->count++] = r;
-		atomic_store_explicit(&rs->table, t, memory_order_release);
-	}
-	pthread_mutex_unlock(&rs->lock);
-
-	pthread_mutex_lock(&r->lock);
-	r->removed = false;
-	pthread_mutex_unlock(&r->lock);
-	return r;
-}
-
-static bool has_aliases(const struct table *t, const struct route *r, const struct strv *names)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < t->alias_count; i++) {
-		if (t->aliases[i].route != r)
-			continue;
-		if (n == names->count || strcmp(t->aliases[i].name, names->items[n]) != 0)
-			return false;
-		n++;
-	}
-	return n == names->count;
-}
-
-void routes_set_aliases(struct routes *rs, const char *model_id, const struct strv *aliases)
-{
-	struct table *old, *t;
-	struct route *r;
-
-	pthread_mutex_lock(&rs->lock);
-	old = atomic_load(&rs->table);
-	r = look_up(old, model_id);
-	if (r && !has_aliases(old, r, aliases)) {
-		t = copy(old, r);
-		for (size_t i = 0; i < aliases->count; i++)
-			add_alias(t, aliases->items[i], r);
-		atomic_store_explicit(&rs->table, t, memory_order_release);
-	}
-	pthread_mutex_unlock(&rs->lock);
+	return r->id;
 }
 
 static void wake_all(struct route *r)
@@ -214,19 +43,12 @@ static void wake_all(struct route *r)
 		pthread_cond_signal(&w->wake);
 }
 
-void routes_remove(struct routes *rs, const char *model_id)
+void route_set_removed(struct route *r, bool removed)
 {
-	struct route *r = routes_find(rs, model_id);
-	struct strv none = {0};
-
-	if (!r)
-		return;
-	routes_set_aliases(rs, model_id, &none);
 	pthread_mutex_lock(&r->lock);
-	r->removed = true;
+	r->removed = removed;
 	wake_all(r);
 	pthread_mutex_unlock(&r->lock);
-	route_close(r, NULL);
 }
 
 static void join(struct route *r, struct route_place *p, int64_t body_bytes)
@@ -604,14 +426,6 @@ void route_close(struct route *r, const struct err *why)
 	wake_all(r);
 	pthread_mutex_unlock(&r->lock);
 	worker_unref(old);
-}
-
-void routes_close(struct routes *rs, const struct err *why)
-{
-	const struct table *t = atomic_load_explicit(&rs->table, memory_order_acquire);
-
-	for (size_t i = 0; i < t->count; i++)
-		route_close(t->routes[i], why);
 }
 
 void route_get_stats(const struct route *route, struct route_stats *ret)

@@ -219,6 +219,8 @@ static void a_route_is_found_by_its_aliases(void **state)
 	assert_null(routes_find(s->routes, "big"));
 	set_aliases(s, "tiny", "b", NULL); /* whose model is gone */
 	assert_ptr_equal(routes_find(s->routes, "b"), s->route);
+	routes_remove(s->routes, "b"); /* again: not what has its name by now */
+	assert_ptr_equal(routes_find(s->routes, "b"), s->route);
 }
 
 static void *find_all_the_time(void *arg)
