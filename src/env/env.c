@@ -199,7 +199,7 @@ struct needs {
 	void *arg;
 };
 
-/* What is not a build of ours  has other keepers. */
+/* What is not a build of ours has other keepers. */
 static bool is_needed(void *needs, const char *digest, const char *kind)
 {
 	const struct needs *n = needs;

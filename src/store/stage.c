@@ -51,7 +51,6 @@ static void free_stage(struct store_stage *st)
 static bool wait_for_lock(struct store *s, const char *digest, bool (*cancelled)(void *), void *arg,
 			  int *ret_fd, struct err *e)
 {
-
 	for (;;) {
 		if (!store_try_lock(s, digest, ret_fd, e))
 			return false;

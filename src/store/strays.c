@@ -52,7 +52,6 @@ static bool kill_one(void *arg, const char *name, struct err *e)
 
 void strays_kill(const char *folder)
 {
-
 	for (int i = 0; i < ROUNDS; i++) {
 		struct hunt h = {.folder = folder, .len = strlen(folder)};
 
