@@ -180,6 +180,7 @@ void change_give_up(struct switcher *sw, struct entry *en, const struct err *why
 bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m, struct task *t,
 		 struct err *e)
 {
+	CLEANUP(free) char *key = change_key(sw, m, m->environment);
 	struct worker *w = NULL;
 
 	entry_set_state(sw, en, MODEL_LOADING, NULL);
@@ -192,7 +193,7 @@ bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m
 		entry_set_state(sw, en, MODEL_UNLOADED, NULL);
 		return false; /* the task's end knows what becomes of those who wait */
 	}
-	change_set_worker(sw, en, w, change_key(sw, m, m->environment));
+	change_set_worker(sw, en, w, STEAL(key));
 	change_go_on(sw, en);
 	return true;
 }

@@ -32,7 +32,7 @@ struct replacement {
 	bool force;
 	bool on_gpu; /* the new one, and the GPU has memory of its own */
 	struct task *task;
-	char *loaded_as;            /* the old worker's, see change_key */
+	char *loaded_as, *fresh_as; /* the old worker's and the new one's, see change_key */
 	struct worker *old, *fresh; /* references; NULL: not any more, not yet */
 	bool flipped;
 	struct route_moves moves;
@@ -50,6 +50,8 @@ struct step {
 static bool start_new(struct replacement *r, struct err *e)
 {
 	task_title(r->task, "Starting on %s", r->backend);
+	free(r->fresh_as);
+	r->fresh_as = change_key(r->sw, r->m, r->environment);
 	return change_start(r->sw, r->m, r->environment, r->task, &r->fresh, e);
 }
 
@@ -200,14 +202,16 @@ static void start_old(struct replacement *r, struct err *e)
 {
 	struct db_model before = *r->m;
 	struct err second = {0};
+	CLEANUP(free) char *key = NULL;
 	struct worker *w = NULL;
 
 	before.options = (char *)change_key_options(r->loaded_as);
+	key = change_key(r->sw, &before, r->m->environment);
 	task_logf(r->task, "failed: %s", e->msg);
 	task_title(r->task, "Going back to %s", r->m->backend);
 	if (change_start(r->sw, &before, r->m->environment, NULL, &w, &second) &&
 	    change_restore(r->sw, &before, r->m->environment, NULL, &r->context, &w, &second)) {
-		change_set_worker(r->sw, r->en, w, change_key(r->sw, &before, r->m->environment));
+		change_set_worker(r->sw, r->en, w, STEAL(key));
 		(void)err_wrap(e, "model '%s' answers from %s again", r->m->id, r->m->backend);
 		return;
 	}
@@ -236,8 +240,7 @@ static bool open_new(struct replacement *r, struct err *e)
 		return say_new_died(r, e);
 	if (r->en->worker) /* beside */
 		worker_unref(change_take_worker(r->sw, r->en));
-	change_set_worker(r->sw, r->en, worker_ref(r->fresh),
-			  change_key(r->sw, r->m, r->environment));
+	change_set_worker(r->sw, r->en, worker_ref(r->fresh), STEAL(r->fresh_as));
 	change_go_on(r->sw, r->en);
 	return true;
 }
@@ -328,6 +331,7 @@ static void replacement_done_p(struct replacement *r)
 	worker_unref(r->old);
 	worker_unref(r->fresh);
 	free(r->loaded_as);
+	free(r->fresh_as);
 	context_done(&r->context);
 }
 

@@ -77,7 +77,8 @@ MUST_CHECK bool change_replace(struct switcher *sw, struct entry *en, const stru
 /* Loaded → unloaded. ERR_BUSY when requests still run after drain_timeout and not force. */
 MUST_CHECK bool change_unload(struct switcher *sw, struct entry *en, bool force,
 			      bool (*cancelled)(void *), void *arg, struct err *e);
-/* What a load of this model now would be: compare with entry->loaded_as. Caller frees. */
+/* What a load of this model now would be: compare with entry->loaded_as. Asked before the worker
+ * starts: a rebuild that comes between makes it look old, never new. Caller frees. */
 char *change_key(struct switcher *sw, const struct db_model *m, const char *environment);
 /* Does its worker run on what that environment holds now? Only the slot's holder, or lock held. */
 bool change_runs_in(struct switcher *sw, const struct entry *en, const char *environment);
