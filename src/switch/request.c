@@ -246,15 +246,15 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 	return ok;
 }
 
-/* Its Python was upgraded or removed underneath: a task of its own sees to it, nobody waits. */
+/* Of a ready environment. Its Python was upgraded or removed underneath: a task of its own sees to
+ * it, nobody waits. */
 static void mend_python(struct switcher *sw, const char *id, const char *environment,
 			const struct backend *b)
 {
 	struct switch_answer answer = {0};
 	struct err e = {0};
 
-	if (!envs_ready(sw->s.envs, environment, b, NULL) ||
-	    envs_complete(sw->s.envs, environment, b, false))
+	if (envs_complete(sw->s.envs, environment, b, false))
 		return;
 	if (!switch_create_environment(sw, id, b->name, &answer, &e))
 		log_warn("Python stays as it is model=%s backend=%s reason=\"%s\", continuing", id,
@@ -272,7 +272,7 @@ bool switch_backend(struct switcher *sw, const char *id, const char *backend, en
 	ok = find(sw, id, &m, &c.entry, e) && backend_require(backend, &c.backend, e) &&
 	     check_build(sw, &m, c.backend, force, e) && request_switch(&c, &m, ret, e);
 	db_model_done(&m);
-	if (ok)
+	if (ok && ret->instant)
 		mend_python(sw, id, ret->environment, c.backend);
 	return ok;
 }
@@ -318,6 +318,7 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_ID_SIZE],
 		 struct err *e)
 {
+	const struct backend *b;
 	struct entry *en;
 	struct db_model m = {0};
 	bool ok;
@@ -347,8 +348,9 @@ bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_
 		ok = submit_load(sw, en, &m, ret_task, e);
 		pthread_mutex_unlock(&sw->lock);
 	}
-	if (ok && backend_find(m.backend))
-		mend_python(sw, id, m.environment, backend_find(m.backend));
+	b = ok ? backend_find(m.backend) : NULL;
+	if (b && envs_ready(sw->s.envs, m.environment, b, NULL))
+		mend_python(sw, id, m.environment, b);
 	db_model_done(&m);
 	return ok;
 }
