@@ -43,7 +43,7 @@ def settings(root: Path) -> list[str]:
     return items(
         "Va",
         [
-            (name, sentence(text), f"Takes a {takes}; default: {default}.")
+            (name, f"{text}.", f"Takes a {takes}; default: {default}.")
             for name, takes, default, text in test_docs.settings(root)
         ],
     )
