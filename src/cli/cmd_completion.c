@@ -62,7 +62,10 @@ bool command_completion(const struct cli_options *o, const struct args *a, struc
 		fputs(out.data ? out.data : "", stdout);
 		return true;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(shells) && a->count == 1; i++) {
+	if (a->count > 1)
+		return err_set(e, ERR_INVALID, "completion: one shell, not %zu words",
+			       (size_t)a->count);
+	for (size_t i = 0; i < ARRAY_LEN(shells); i++) {
 		if (strcmp(a->words[0], shells[i].name) == 0) {
 			puts(shells[i].script);
 			return true;
