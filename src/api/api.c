@@ -9,7 +9,6 @@
 #include "api/call.h"
 #include "api/handlers.h"
 #include "api/listen.h"
-#include "api/openapi.h"
 #include "base/clock.h"
 
 static bool open_tcp(struct api *a, struct err *e)
@@ -93,8 +92,6 @@ bool api_start(const struct api_settings *s, struct api **ret, struct err *e)
 		.api = a,
 		.fd = -1,
 		.guard = {.hosts = s->allowed_hosts, .origins = s->allowed_origins}};
-	for (size_t i = 0; i < ARRAY_LEN(a->openapi); i++)
-		a->openapi[i] = openapi_text(endpoint_table, i == 1);
 	pthread_mutex_init(&a->options_lock, NULL);
 	pthread_mutex_init(&a->backends_lock, NULL);
 	if (open_tcp(a, e) && open_local(a, e) && serve(a, e)) {
@@ -152,8 +149,6 @@ void api_free(struct api *a)
 	pthread_mutex_destroy(&a->options_lock);
 	pthread_mutex_destroy(&a->backends_lock);
 	json_decref(a->backends);
-	for (size_t i = 0; i < ARRAY_LEN(a->openapi); i++)
-		free(a->openapi[i]);
 	free(a->socket_path);
 	free(a);
 }

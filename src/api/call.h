@@ -42,7 +42,6 @@ struct api {
 	pthread_mutex_t backends_lock; /* guards backends */
 	json_t *backends;              /* what the toolkit checks found; NULL: not asked yet */
 	struct pulls *pulls;
-	char *openapi[2]; /* the document, without and with a key; set once */
 };
 
 struct call {

@@ -35,11 +35,12 @@ void pulls_free(struct pulls *p);
 handler models_scan;
 
 /* model_change.c; environments_rebuild too: its answer is a switch's */
-handler model_switch_backend, model_load, model_unload, model_create_environment;
+handler model_switch_backend, model_load, model_unload, model_create_environment,
+	environments_rebuild;
 
 /* api_environments.c */
 handler model_environment_status, model_delete_environment, environments_list, environments_get,
-	environments_delete, environments_gc, environments_rebuild;
+	environments_delete, environments_gc;
 
 /* api_tasks.c */
 handler tasks_get_list, tasks_get_one, tasks_get_log, tasks_post_cancel;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/openapi.h"
 #include "base/clock.h"
 
 bool system_health(struct call *c, struct err *e)
@@ -23,10 +24,9 @@ bool system_version(struct call *c, struct err *e)
 
 bool system_openapi(struct call *c, struct err *e)
 {
-	const char *text = c->api->openapi[c->from->guard.key != NULL];
+	char *text = openapi_text(endpoint_table, c->from->guard.key != NULL);
 
-	c->response =
-		MHD_create_response_from_buffer(strlen(text), (char *)text, MHD_RESPMEM_PERSISTENT);
+	c->response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
 	MHD_add_response_header(c->response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
 	return true;
 }
