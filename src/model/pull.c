@@ -129,7 +129,11 @@ static bool run_unzip(struct pull *p, const char *archive, const char *to, struc
 	const char *const argv[] = {"python3", "-m", "zipfile", "-e", archive, to, NULL};
 	CLEANUP(strv_done) struct strv environ = {0};
 	CLEANUP(free) char *tmp = fs_join(p->stage, "tmp");
-	struct proc_run run = {.argv = argv, .on_line = on_line, .cancelled = cancelled, .arg = p};
+	struct proc_run run = {.argv = argv,
+			       .cwd = tmp, /* Python looks for modules there */
+			       .on_line = on_line,
+			       .cancelled = cancelled,
+			       .arg = p};
 	int status = 0;
 
 	pip_environ(tmp, &environ);
