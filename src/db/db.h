@@ -52,8 +52,8 @@ MUST_CHECK bool db_model_list(struct db *db, struct db_model **ret_list, size_t 
 void db_models_free(struct db_model *list, size_t count);
 MUST_CHECK bool db_model_set_options(struct db *db, const char *id, const char *options,
 				     struct err *e);
-MUST_CHECK bool db_model_set_sha256(struct db *db, const char *id, const char *sha256,
-				    struct err *e);
+/* What its file says (size, hash, architecture, name, quantization, parameters, context, mode). */
+MUST_CHECK bool db_model_set_file(struct db *db, const struct db_model *m, struct err *e);
 /* No such model: nothing happens, it was just forgotten. */
 MUST_CHECK bool db_model_set_loaded(struct db *db, const char *id, bool loaded, struct err *e);
 /* The flip: the association of one model, in one transaction, with an event row. ERR_CONFLICT when

@@ -84,10 +84,28 @@ bool db_model_set_options(struct db *db, const char *id, const char *options, st
 			id, options, e);
 }
 
-bool db_model_set_sha256(struct db *db, const char *id, const char *sha256, struct err *e)
+bool db_model_set_file(struct db *db, const struct db_model *m, struct err *e)
 {
-	return set_text(db, "UPDATE models SET sha256=? WHERE id=?", "saving a model's hash", id,
-			sha256, e);
+	DB_LOCK(db);
+	CLEANUP(query_end) struct query q = {0};
+
+	if (!query(db,
+		   "UPDATE models SET size_bytes=?, sha256=?, architecture=?, name=?, "
+		   "quantization=?, parameters=?, context_length=?, mode=? WHERE id=?",
+		   "saving what a model's file says", &q, e))
+		return false;
+	query_int(&q, m->size_bytes);
+	query_text(&q, m->sha256);
+	query_text(&q, m->architecture);
+	query_text(&q, m->name);
+	query_text(&q, m->quantization);
+	query_int(&q, m->parameters);
+	query_int(&q, m->context_length);
+	query_text(&q, m->mode);
+	query_text(&q, m->id);
+	if (!query_run(&q, e))
+		return false;
+	return query_changes(&q) > 0 || record_absent(&models, m->id, e);
 }
 
 bool db_model_set_loaded(struct db *db, const char *id, bool loaded, struct err *e)

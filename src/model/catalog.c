@@ -57,15 +57,30 @@ static const char *mode_of(const struct gguf *g)
 	return g->is_embedding ? "embedding" : "chat";
 }
 
-static void describe(struct db_model *m, const struct gguf *g, const char *options, bool pulled)
+static void put(char **text, const char *value)
 {
+	free(*text);
+	*text = mem_dup(value);
+}
+
+bool catalog_read_file(struct db_model *m, struct err *e)
+{
+	CLEANUP(gguf_free) struct gguf *g = NULL;
+
+	if (!gguf_read(m->path, &g, e) || !is_a_model(g, m->path, e))
+		return false;
 	m->size_bytes = g->file_bytes;
-	m->architecture = mem_dup(g->architecture);
-	m->name = mem_dup(g->name);
-	m->quantization = mem_dup(g->quantization);
+	put(&m->architecture, g->architecture);
+	put(&m->name, g->name);
+	put(&m->quantization, g->quantization);
 	m->parameters = g->parameters;
 	m->context_length = g->context_length;
-	m->mode = mem_dup(mode_of(g));
+	put(&m->mode, mode_of(g));
+	return true;
+}
+
+static void describe(struct db_model *m, const char *options, bool pulled)
+{
 	m->runtime = mem_dup("server");
 	m->options = mem_dup(options ? options : "{}");
 	m->pulled = pulled;
@@ -75,7 +90,6 @@ static void describe(struct db_model *m, const struct gguf *g, const char *optio
 bool catalog_add(struct db *db, const char *path, const char *id, const char *options, bool pulled,
 		 struct db_model *ret, struct err *e)
 {
-	CLEANUP(gguf_free) struct gguf *g = NULL;
 	struct db_model m = {0};
 
 	if (id && !catalog_id_valid(id)) {
@@ -84,9 +98,9 @@ bool catalog_add(struct db *db, const char *path, const char *id, const char *op
 				   "digit; 'loaded' is reserved");
 	}
 	m.path = absolute(path);
-	if (gguf_read(m.path, &g, e) && is_a_model(g, m.path, e)) {
+	if (catalog_read_file(&m, e)) {
 		m.id = id ? mem_dup(id) : catalog_id_from_path(path);
-		describe(&m, g, options, pulled);
+		describe(&m, options, pulled);
 		if (!catalog_names_free(db, m.id, m.options, e)) {
 			db_model_done(&m);
 			return false;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/mem.h"
 #include "model/catalog.h"
 #include "model/pull.h"
 
@@ -45,15 +47,22 @@ bool pull_id_is_free(struct db *db, const char *id, const char *path, struct err
 	return ok;
 }
 
+/* A model that is known keeps its options and its place; what its file says may have changed. */
 bool pull_register(struct db *db, const char *path, const char *id, const char *sha256,
 		   struct err *e)
 {
 	struct db_model m = {0};
+	bool ok;
 
 	if (!pull_id_is_free(db, id, path, e))
 		return false;
-	if (!db_model_get(db, id, &m, NULL) && !catalog_add(db, path, id, NULL, true, &m, e))
-		return false;
+	ok = db_model_get(db, id, &m, NULL) ? catalog_read_file(&m, e)
+					    : catalog_add(db, path, id, NULL, true, &m, e);
+	if (ok) {
+		free(m.sha256);
+		m.sha256 = sha256[0] ? mem_dup(sha256) : NULL;
+		ok = db_model_set_file(db, &m, e);
+	}
 	db_model_done(&m);
-	return !sha256[0] || db_model_set_sha256(db, id, sha256, e);
+	return ok;
 }

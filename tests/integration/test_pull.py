@@ -86,6 +86,18 @@ def test_a_model_comes_is_checked_and_registered(daemon, hub, gguf):
     assert left_over(daemon) == []
 
 
+def test_a_model_that_changed_at_the_hub_is_what_its_file_says(daemon, hub, gguf, tmp_path):
+    hub.add(REPO, FILE, gguf)
+    pulled(daemon)
+    larger = gguf_file.tiny_llama(tmp_path / "larger", layers=2).read_bytes()
+    hub.add(REPO, FILE, larger)
+    pulled(daemon)
+    model = daemon.model("Tiny.Q4_K_M")
+    assert model["size_bytes"] == len(larger) > len(gguf)
+    assert model["sha256"] == hashlib.sha256(larger).hexdigest()
+    daemon.switch("Tiny.Q4_K_M", "cpu", reload=True)
+
+
 def test_the_command(daemon, hub, gguf):
     hub.add(REPO, FILE, gguf)
     said = daemon.cli("pull", f"hf:{REPO}:Q4_K_M", "--id", "mine")
@@ -352,7 +364,7 @@ def test_https_never_leads_to_http(make_daemon, hub, gguf, tmp_path):
     daemon.env["SSL_CERT_FILE"] = str(certificate)
     daemon.start()
     safe.moved_to = hub.url
-    assert "http" in refused(daemon)["message"]
+    assert "another protocol" in refused(daemon)["hint"]
     assert hub.requests == []
     safe.moved_to = ""
     assert pulled(daemon)["model"] == "Tiny.Q4_K_M"
