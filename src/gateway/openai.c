@@ -68,5 +68,7 @@ static void named_event(const struct err *e, struct buf *ret)
 
 const struct dialect dialect_openai = {
 	.error = error, .error_event = error_event, .sign_of_life = COMMENT};
-const struct dialect dialect_responses = {
-	.error = error, .error_event = named_event, .sign_of_life = COMMENT};
+const struct dialect dialect_responses = {.error = error,
+					  .error_event = named_event,
+					  .sign_of_life = COMMENT,
+					  .rewrites_errors = true};

@@ -437,6 +437,32 @@ static void anthropics_streams_get_pings_and_errors_of_their_own(void **state)
 	assert_int_equal(atomic_load(&s->through_microhttpd), 2);
 }
 
+static void an_error_in_a_begun_stream_of_responses_has_its_form(void **state)
+{
+	static const struct answer script[] = {
+		{"HTTP/1.1 500 Bad\r\nContent-Length: 29\r\n\r\n{\"error\":{\"message\":\"it "
+		 "is\"}}",
+		 KEEP},
+	};
+	CLEANUP(buf_done) struct buf b = {0};
+	struct site *s = *state;
+	int fd;
+
+	gateway_set_tick(s->gateway, 1);
+	load(s, script);
+	s->switcher.worker = &s->worker;
+	route_hold(s->route);
+	fd = post(s, "/v1/responses", "{\"model\":\"tiny\",\"stream\":true,\"input\":\"a\"}");
+	read_until(fd, ": waiting\n\n", &b);
+	route_open(s->route, &s->worker);
+	read_until(fd, "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"it is\"",
+		   &b);
+	read_until(fd, "\r\n0\r\n\r\n", &b);
+	assert_null(strstr(b.data, "[DONE]"));
+	close(fd);
+	settle(s, 0, 0);
+}
+
 /* --- which model, and for how long -------------------------------------- */
 
 static void the_only_loaded_model_needs_no_name(void **state)
@@ -636,6 +662,7 @@ int main(void)
 		BOTH(a_stream_that_waits_gets_comments_then_its_answer),
 		BOTH(a_stream_whose_load_fails_ends_with_an_error_event),
 		BOTH(anthropics_streams_get_pings_and_errors_of_their_own),
+		BOTH(an_error_in_a_begun_stream_of_responses_has_its_form),
 		BOTH(the_only_loaded_model_needs_no_name),
 		BOTH(an_alias_is_the_model),
 		BOTH(keep_alive_reaches_the_switch),
