@@ -199,8 +199,7 @@ struct needs {
 	void *arg;
 };
 
-/* What is not a build of ours has other keepers. */
-static bool is_needed(void *needs, const char *digest, const char *kind)
+static bool is_needed(void *needs, const char *digest)
 {
 	const struct needs *n = needs;
 
@@ -208,8 +207,6 @@ static bool is_needed(void *needs, const char *digest, const char *kind)
 		if (names(&n->list[i], digest))
 			return true;
 	}
-	if (strcmp(kind, "base") != 0 && strcmp(kind, "module") != 0 && strcmp(kind, "python") != 0)
-		return true;
 	return is_held(n->es, digest) || (n->used && n->used(n->arg, digest));
 }
 

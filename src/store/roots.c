@@ -55,25 +55,19 @@ bool store_root_remove(struct store *s, const char *digest, struct err *e)
 
 struct keepers {
 	struct store *store;
-	bool (*keep)(void *arg, const char *digest, const char *kind);
+	bool (*keep)(void *arg, const char *digest);
 	void *arg;
 };
 
 static bool look_at_root(void *arg, const char *digest, struct err *e)
 {
 	const struct keepers *k = arg;
-	CLEANUP(free) char *path = NULL;
-	CLEANUP(manifest_free) struct manifest *m = NULL;
 
-	if (!hash_is_hex(digest))
-		return true;
-	path = store_path(k->store, digest);
-	(void)!manifest_read(path, &m, NULL);
-	return k->keep(k->arg, digest, m ? m->kind : "") || store_root_remove(k->store, digest, e);
+	return !hash_is_hex(digest) || k->keep(k->arg, digest) ||
+	       store_root_remove(k->store, digest, e);
 }
 
-bool store_roots_keep(struct store *s,
-		      bool (*keep)(void *arg, const char *digest, const char *kind), void *arg,
+bool store_roots_keep(struct store *s, bool (*keep)(void *arg, const char *digest), void *arg,
 		      struct err *e)
 {
 	CLEANUP(free) char *folder = mem_printf("%s/roots/%s", s->dir, s->owner);

@@ -63,9 +63,8 @@ CLEANUP_DEFINE(store_stage_abort, struct store_stage)
 
 /* Roots of this owner. Adding makes sure that the piece is there. */
 MUST_CHECK bool store_root_add(struct store *s, const char *digest, struct err *e);
-/* Removes those that `keep` does not want; kind: of the piece, "" when it is gone or damaged. */
-MUST_CHECK bool store_roots_keep(struct store *s,
-				 bool (*keep)(void *arg, const char *digest, const char *kind),
+/* Removes those that `keep` does not want. */
+MUST_CHECK bool store_roots_keep(struct store *s, bool (*keep)(void *arg, const char *digest),
 				 void *arg, struct err *e);
 MUST_CHECK bool store_root_remove(struct store *s, const char *digest, struct err *e);
 
