@@ -119,6 +119,10 @@ static bool explain(const struct running *run, struct err *e)
 	return err_hint(e, "pip's index does not have it: check pip's settings%s", r->otherwise);
 }
 
+/* No questions, no bars, nothing kept in the user's home. */
+static const char *const always[] = {"--no-cache-dir", "--disable-pip-version-check", "--no-input",
+				     "--progress-bar", "off"};
+
 static bool run_it(struct running *run, struct err *e)
 {
 	const struct pip_run *r = run->r;
@@ -137,6 +141,8 @@ static bool run_it(struct running *run, struct err *e)
 	strv_add(&argv, "pip");
 	for (const char *const *arg = r->args; *arg; arg++)
 		strv_add(&argv, *arg);
+	for (size_t i = 0; i < ARRAY_LEN(always); i++)
+		strv_add(&argv, always[i]);
 	proc.argv = strv_items(&argv);
 	if (!proc_run(&proc, &status, e)) {
 		CLEANUP(free)

@@ -11,7 +11,7 @@
 
 struct pip_run {
 	const char *python;         /* program */
-	const char *const *args;    /* pip's, NULL-ended */
+	const char *const *args;    /* its command and what differs from run to run, NULL-ended */
 	const struct strv *environ; /* from pip_environ() */
 	const char *cwd;            /* a folder of ours: Python looks for modules there first */
 	const char *doing;          /* "fetching llama-cpp-python==0.3.36" */

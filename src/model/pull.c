@@ -209,9 +209,7 @@ static bool run_pip(struct pull *p, struct err *e)
 	CLEANUP(free) char *doing = mem_printf("fetching %s", what);
 	/* clang-format off */
 	const char *const args[] = {
-		"download", "--no-deps", "--only-binary", ":all:",
-		"--no-cache-dir", "--no-input", "--disable-pip-version-check",
-		"--progress-bar", "off", "--dest", out, what, NULL,
+		"download", "--no-deps", "--only-binary", ":all:", "--dest", out, what, NULL,
 	};
 	/* clang-format on */
 	const struct pip_run run = {
