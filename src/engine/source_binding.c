@@ -61,32 +61,12 @@ static bool copy(const struct source *s, const struct pin *pin, const char *to, 
 	return fs_copy_tree(from, to_package, e) && copy_facts(from_facts, to_facts, e);
 }
 
-struct unpacking {
-	const struct source_watch *w;
-};
-
-static void tar_line(void *arg, const char *line)
-{
-	const struct unpacking *u = arg;
-
-	u->w->on_line(u->w->arg, line);
-}
-
-static bool tar_cancelled(void *arg)
-{
-	const struct unpacking *u = arg;
-
-	return u->w->cancelled(u->w->arg);
-}
-
-/* Its exit status does not tell what is missing from what is broken (the archive's hash was looked
- * at): what came out does. */
-static bool unpack(const struct source *s, const char *archive, const char *to,
-		   const struct source_watch *w, struct err *e)
+static bool extract(const char *archive, const char *to, const char *what,
+		    const struct source_watch *w, int *ret_status, struct err *e)
 {
 	CLEANUP(free) char *file = mem_printf("--file=%s", archive);
 	CLEANUP(free) char *folder = mem_printf("--directory=%s", to);
-	CLEANUP(free) char *code = mem_printf("%s/%s/__init__.py", to, package);
+	CLEANUP(free) char *pattern = mem_printf("*/%s", what);
 	const char *const argv[] = {"tar",
 				    "--extract",
 				    file,
@@ -98,15 +78,30 @@ static bool unpack(const struct source *s, const char *archive, const char *to,
 				    "--strip-components=1",
 				    "--wildcards",
 				    "--no-wildcards-match-slash",
-				    "*/llama_cpp",
-				    "*/PKG-INFO",
+				    pattern,
 				    NULL};
-	struct unpacking u = {.w = w};
-	struct proc_run run = {
-		.argv = argv, .on_line = tar_line, .cancelled = tar_cancelled, .arg = &u};
+	const struct proc_run run = {
+		.argv = argv, .on_line = w->on_line, .cancelled = w->cancelled, .arg = w->arg};
+
+	return proc_run(&run, ret_status, e);
+}
+
+static bool unpack(const struct source *s, const char *archive, const char *to,
+		   const struct source_watch *w, struct err *e)
+{
+	CLEANUP(free) char *code = mem_printf("%s/%s/__init__.py", to, package);
 	int status = -1;
 
-	return proc_run(&run, &status, e) && (fs_exists(code) || absent(s, e));
+	if (!extract(archive, to, package, w, &status, e))
+		return false;
+	if (status != 0 && !fs_exists(code))
+		return absent(s, e);
+	if (status != 0) {
+		(void)err_set(e, ERR_SYSTEM, "llama-cpp-python in '%s' cannot be unpacked",
+			      archive);
+		return err_hint(e, "the task's log has what tar said");
+	}
+	return extract(archive, to, facts, w, &status, e); /* there are sources without */
 }
 
 bool source_binding(const struct source *s, const struct pin *pin, const char *archive,
