@@ -157,13 +157,12 @@ static bool interrupted(const struct env_python *p, const struct err *why, struc
 	return err_set(e, ERR_UNAVAILABLE, "the daemon stopped while Python was added");
 }
 
-/* Without a piece there is nothing to lead to. */
+/* Without a piece there is nothing to lead to, and env.json says so. */
 static void take_back(const struct env_python *p)
 {
-	CLEANUP(free) char *folder = fs_join(p->es->envs_dir, p->row->name);
 	struct err left = {0};
 
-	if (!env_python_folder(p->es, p->row, folder, &left))
+	if (!p->row->python_digest && !env_folder_make(p->es, p->row, &left))
 		log_warn("environment=%s keeps a Python that is no use reason=\"%s\", continuing",
 			 p->row->name, left.msg);
 }

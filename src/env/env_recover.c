@@ -32,12 +32,19 @@ static void keep_pieces(struct envs *es, const struct db_env *row)
 	}
 }
 
-static bool remake_folder(struct envs *es, const struct db_env *row, struct err *e)
+/* What a person looks at, and Python's; workers don't need it, so the daemon starts without. */
+static void remake_folder(struct envs *es, const struct db_env *row)
 {
 	CLEANUP(free) char *folder = fs_join(es->envs_dir, row->name);
-	CLEANUP(free) char *last = fs_join(folder, "env.json"); /* else it is half made */
+	CLEANUP(free) char *last = fs_join(folder, "env.json");
+	struct err e = {0};
 
-	return fs_exists(last) ? env_python_facts(es, row, folder, e) : env_folder_make(es, row, e);
+	if (fs_exists(last) && env_python_facts(es, row, folder, &e))
+		return;
+	err_clear(&e);
+	if (!env_folder_make(es, row, &e))
+		log_warn("environment=%s has no whole folder reason=\"%s\", continuing", row->name,
+			 e.msg);
 }
 
 static bool recover_one(struct envs *es, struct db_env *row, struct err *e)
@@ -60,7 +67,8 @@ static bool recover_one(struct envs *es, struct db_env *row, struct err *e)
 			return env_set_state(es->s.db, row, ENV_FAILED,
 					     "its pieces are no longer in the store", e);
 		keep_pieces(es, row);
-		return remake_folder(es, row, e);
+		remake_folder(es, row);
+		return true;
 	case ENV_FAILED:
 	case ENV_STATE_COUNT:
 		return true;

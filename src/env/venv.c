@@ -144,8 +144,9 @@ static bool link_package(const struct venv *v, struct err *e)
 	CLEANUP(free) char *base = store_path(v->es->s.store, v->row->base_digest);
 	struct linker l = {.from = from, .to = to};
 
-	return fs_remove_tree(to, e) && fs_mkdirs(to, 0755, e) && fs_link(base, lib, e) &&
-	       fs_each(from, link_one, &l, e);
+	/* lib last: a package that was built where it lay brings one of its own. */
+	return fs_remove_tree(to, e) && fs_mkdirs(to, 0755, e) && fs_each(from, link_one, &l, e) &&
+	       fs_link(base, lib, e);
 }
 
 /* --- what the hook reads -------------------------------------------------- */
