@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* POST /llm/api/models: a file that is here, or a name to fetch. */
 
-
 #include "api/handlers.h"
 #include "base/log.h"
 #include "model/catalog.h"

@@ -24,8 +24,8 @@ MUST_CHECK bool catalog_names_free(struct db *db, const char *id, const char *op
  * JSON text or NULL (already checked). */
 MUST_CHECK bool catalog_add(struct db *db, const char *path, const char *id, const char *options,
 			    bool pulled, struct db_model *ret, struct err *e);
-/* Reads the GGUF at m->path anew into m: size, architecture, name, quantization, parameters, context
- * length, mode. */
+/* Reads the GGUF at m->path anew into m: size, architecture, name, quantization, parameters,
+ * context length, mode. */
 MUST_CHECK bool catalog_read_file(struct db_model *m, struct err *e);
 /* The file still is what was registered (there, same size, a regular file). */
 MUST_CHECK bool catalog_check_file(const struct db_model *m, struct err *e);

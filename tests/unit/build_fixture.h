@@ -18,6 +18,7 @@ struct seen {
 	char title[64];  /* guarded by lock */
 	atomic_bool stop;
 	const char *stop_file; /* also stops once this is there */
+	const char *stop_line; /* and this is in the log */
 	int64_t stopped_ms;    /* when it first did */
 };
 
@@ -41,10 +42,20 @@ TEST_MAYBE static void on_line(void *arg, const char *line)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
+TEST_MAYBE static bool logged(struct seen *s, const char *line)
+{
+	bool ret;
+
+	(void)pthread_mutex_lock(&s->lock);
+	ret = s->log.data && strstr(s->log.data, line);
+	(void)pthread_mutex_unlock(&s->lock);
+	return ret;
+}
+
 TEST_MAYBE static bool stopped(void *arg)
 {
 	struct seen *s = arg;
-	bool stop = s->stop || (s->stop_file && fs_exists(s->stop_file));
+	bool stop = s->stop || (s->stop_file && fs_exists(s->stop_file) && logged(s, s->stop_line));
 
 	if (stop && s->stopped_ms == 0)
 		s->stopped_ms = clock_ms();

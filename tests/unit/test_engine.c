@@ -126,10 +126,10 @@ static void cancelling_ends_the_compilers_within_two_seconds(void **state)
 	CLEANUP(recipe_free) struct recipe *r = recipe(f->engine, NULL);
 	hanging = mem_printf("%s/.stage-%s/hanging", store_dir(f->store), r->digest);
 	s.stop_file = hanging;
+	s.stop_line = "[6/12]";
 	assert_false(build(f, r, &s, &e));
 	assert_int_equal(e.kind, ERR_CANCELLED);
 	assert_true(clock_ms() - s.stopped_ms < 2000);
-	assert_non_null(strstr(s.log.data, "[6/12]"));
 	store_is_empty(f);
 	nobody_works_in(store_dir(f->store));
 }
