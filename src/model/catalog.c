@@ -14,6 +14,7 @@
 #include "model/gguf.h"
 #include "model/hub_name.h"
 #include "model/pull.h"
+#include "model/split_name.h"
 
 /* --- add ---------------------------------------------------------------- */
 
@@ -118,41 +119,16 @@ bool catalog_add(struct db *db, const char *path, const char *id, const char *op
 
 /* --- the file, later ---------------------------------------------------- */
 
-/* How many parts a path "…-00001-of-00003.gguf" announces, 0 when it is not named so. *ret_stem:
- * the length before the number. */
-static long count_parts(const char *path, size_t *ret_stem)
-{
-	static const char form[] = "-00001-of-";
-	size_t len = strlen(path), tail = strlen("-00001-of-00003.gguf");
-	const char *mark = len > tail ? path + len - tail : NULL;
-	char *end;
-	long count;
-
-	if (!mark || strncmp(mark, form, strlen(form)) != 0)
-		return 0;
-	errno = 0;
-	count = strtol(mark + strlen(form), &end, 10);
-	if (errno != 0 || strcmp(end, ".gguf") != 0)
-		return 0;
-	*ret_stem = (size_t)(mark - path);
-	return count;
-}
-
-static char *part_of(const char *path, size_t stem, long part, long count)
-{
-	return mem_printf("%.*s-%05ld-of-%05ld.gguf", (int)stem, path, part, count);
-}
-
 /* Sum of the parts; 0 when it has none, or one is missing. */
 static int64_t size_of_parts(const char *path)
 {
-	size_t stem = 0;
-	long count = count_parts(path, &stem);
+	struct split_name split;
 	int64_t sum = 0;
 	struct stat st;
 
-	for (long i = 1; i <= count; i++) {
-		CLEANUP(free) char *part = part_of(path, stem, i, count);
+	(void)split_name_parse(path, &split);
+	for (int i = 1; i <= split.count; i++) {
+		CLEANUP(free) char *part = split_name_of(path, &split, i);
 
 		if (stat(part, &st) < 0 || !S_ISREG(st.st_mode))
 			return 0;
@@ -163,11 +139,11 @@ static int64_t size_of_parts(const char *path)
 
 bool catalog_remove_files(const struct db_model *m, struct err *e)
 {
-	size_t stem = 0;
-	long count = count_parts(m->path, &stem);
+	struct split_name split;
 
-	for (long i = 2; i <= count; i++) {
-		CLEANUP(free) char *part = part_of(m->path, stem, i, count);
+	(void)split_name_parse(m->path, &split);
+	for (int i = 2; i <= split.count; i++) {
+		CLEANUP(free) char *part = split_name_of(m->path, &split, i);
 
 		if (unlink(part) < 0 && errno != ENOENT)
 			return err_sys(e, errno, "removing '%s'", part);

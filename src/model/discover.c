@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/discover.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -10,6 +9,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "model/catalog.h"
+#include "model/split_name.h"
 
 /* A file that has been looked at; a model of the catalogue when it has an id. */
 struct seen {
@@ -72,20 +72,12 @@ static bool remember_catalogue(struct search *s, struct err *e)
 	return true;
 }
 
-/* "…-00002-of-00003.gguf": the first part stands for it. */
+/* The first part stands for it. */
 static bool is_later_part(const char *name)
 {
-	static const char form[] = "-ddddd-of-ddddd.gguf";
-	size_t len = strlen(name), tail = strlen(form);
+	struct split_name split;
 
-	if (len < tail)
-		return false;
-	name += len - tail;
-	for (size_t i = 0; form[i]; i++)
-		if (form[i] == 'd' && i < tail - 4 ? !isdigit((unsigned char)name[i])
-						   : name[i] != form[i])
-			return false;
-	return strncmp(name + 1, "00001", 5) != 0;
+	return split_name_parse(name, &split) && split.part > 1;
 }
 
 static void unfit(struct search *s, const char *path, const char *reason)

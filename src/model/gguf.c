@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 #include "model/gguf_part.h"
-
-#define PARTS_MAX 1000
+#include "model/split_name.h"
 
 /* Pooling types of llama.h: 1 mean, 2 cls, 3 last; 4 ranks. */
 #define POOLING_MEAN 1
@@ -94,29 +93,25 @@ static bool read_file(const char *path, struct gguf_part *ret, int64_t *ret_size
 
 /* --- split files -------------------------------------------------------- */
 
-/* "…-00001-of-00003.gguf" with another number. NULL: the name is not of this form. */
-static char *part_path(const char *path, int64_t have, int64_t want, int64_t count)
+/* Caller frees. NULL: the name does not say what the file says. */
+static char *part_path(const char *path, const struct gguf_part *p, int part)
 {
-	char tail[64];
-	size_t len = strlen(path), tail_len;
+	struct split_name s;
 
-	(void)snprintf(tail, sizeof(tail), "-%05" PRId64 "-of-%05" PRId64 ".gguf", have + 1, count);
-	tail_len = strlen(tail);
-	if (len <= tail_len || strcmp(path + len - tail_len, tail) != 0)
-		return NULL;
-	return mem_printf("%.*s-%05" PRId64 "-of-%05" PRId64 ".gguf", (int)(len - tail_len), path,
-			  want + 1, count);
+	return split_name_parse(path, &s) && s.part == p->split_no + 1 && s.count == p->split_count
+		       ? split_name_of(path, &s, part)
+		       : NULL;
 }
 
 static bool is_first_part(const char *path, const struct gguf_part *p, struct err *e)
 {
 	CLEANUP(free) char *first = NULL;
 
-	if (p->split_count > PARTS_MAX || p->split_no >= p->split_count)
+	if (p->split_count > SPLIT_PARTS_MAX || p->split_no >= p->split_count)
 		return err_set(e, ERR_INVALID,
 			       "'%s': part %" PRId64 " of %" PRId64 " is not possible", path,
 			       p->split_no + 1, p->split_count);
-	first = part_path(path, p->split_no, 0, p->split_count);
+	first = part_path(path, p, 1);
 	if (!first) {
 		err_set(e, ERR_INVALID,
 			"'%s' is part %" PRId64 " of %" PRId64
@@ -160,8 +155,8 @@ static bool add_parts(const char *path, struct gguf_part *p, int64_t *bytes, str
 {
 	if (!is_first_part(path, p, e))
 		return false;
-	for (int64_t i = 1; i < p->split_count; i++) {
-		CLEANUP(free) char *next = part_path(path, 0, i, p->split_count);
+	for (int i = 1; i < p->split_count; i++) {
+		CLEANUP(free) char *next = part_path(path, p, i + 1);
 
 		if (!add_part(next, i, p, bytes, e))
 			return false;

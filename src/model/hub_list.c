@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/hub_list.h"
 
-#include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,10 +9,10 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "model/split_name.h"
 
 #define EXTENSION ".gguf"
-#define PART_FORM "-00001-of-00003"
-enum { LISTED = 12, PARTS_MAX = 1000 };
+enum { LISTED = 12 };
 
 /* Small and good first, then what is near. */
 static const char *const preferred[] = {
@@ -85,47 +84,17 @@ static const struct hub_file *find_file(const struct list *l, const char *path)
 
 /* --- parts -------------------------------------------------------------- */
 
-/* Length without ".gguf" and the part's number; *ret_part and *ret_of are 0 when it has none. */
-static size_t stem(const char *path, int *ret_part, int *ret_of)
-{
-	size_t len = strlen(path) - strlen(EXTENSION), tail = strlen(PART_FORM);
-
-	*ret_part = *ret_of = 0;
-	if (len <= tail)
-		return len;
-	for (size_t i = 0; i < tail; i++) {
-		char c = path[len - tail + i];
-
-		if (isdigit((unsigned char)PART_FORM[i]) ? !isdigit((unsigned char)c)
-							 : c != PART_FORM[i])
-			return len;
-	}
-	*ret_part = (int)strtol(path + len - tail + 1, NULL, 10);
-	*ret_of = (int)strtol(path + len - 5, NULL, 10);
-	return len - tail;
-}
-
-static char *part_path(const char *first, int part)
-{
-	int number, of;
-	size_t len = stem(first, &number, &of);
-
-	return mem_printf("%.*s-%05d-of-%05d%s", (int)len, first, part, of,
-			  first + strlen(first) - strlen(EXTENSION));
-}
-
 /* A single file, or a first part whose others are all there. */
 static bool begins_a_model(const struct list *l, const char *path)
 {
-	int part, of;
+	struct split_name split;
 
-	(void)stem(path, &part, &of);
-	if (of == 0)
+	if (!split_name_parse(path, &split))
 		return true;
-	if (part != 1 || of > PARTS_MAX)
+	if (split.part != 1 || split.count > SPLIT_PARTS_MAX)
 		return false;
-	for (int i = 2; i <= of; i++) {
-		CLEANUP(free) char *other = part_path(path, i);
+	for (int i = 2; i <= split.count; i++) {
+		CLEANUP(free) char *other = split_name_of(path, &split, i);
 
 		if (!find_file(l, other))
 			return false;
@@ -185,9 +154,12 @@ static bool has_folder(const char *path, const char *name)
 static int fits(const char *path, const char *quant)
 {
 	const char *name = base_name(path);
-	int part, of, how;
-	size_t len = stem(path, &part, &of) - (size_t)(name - path);
+	struct split_name split;
+	size_t len;
+	int how;
 
+	(void)split_name_parse(path, &split);
+	len = split.stem - (size_t)(name - path);
 	if (strcmp(path, quant) == 0 || strcmp(name, quant) == 0 ||
 	    (len == strlen(quant) && strncmp(name, quant, len) == 0))
 		return 4;
@@ -273,12 +245,12 @@ static void add(struct hub_choice *c, const struct hub_file *f)
 
 static void fill(const struct list *l, const struct hub_file *first, struct hub_choice *ret)
 {
-	int part, of;
+	struct split_name split;
 
-	(void)stem(first->path, &part, &of);
+	(void)split_name_parse(first->path, &split);
 	add(ret, first);
-	for (int i = 2; i <= of; i++) {
-		CLEANUP(free) char *other = part_path(first->path, i);
+	for (int i = 2; i <= split.count; i++) {
+		CLEANUP(free) char *other = split_name_of(first->path, &split, i);
 		const struct hub_file *next = find_file(l, other);
 
 		if (next) /* begins_a_model() saw it */
