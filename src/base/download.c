@@ -130,11 +130,9 @@ bool job_put(struct job *j, const void *data, size_t len, struct err *e)
 		hash_add(j->hash, data, len);
 		j->hashed += (int64_t)len;
 	}
-	if (!part_add(&j->part, data, len, e)) {
-		part_remove(&j->part); /* a full disk should not stay full of this */
+	if (!part_add(&j->part, data, len, e))
 		return err_wrap(e, "downloading '%s'", j->shown) ||
-		       err_hint(e, "free some space, and try again");
-	}
+		       err_hint(e, "free some space, and try again: it goes on after what is here");
 	report(j, false);
 	return true;
 }
@@ -220,6 +218,20 @@ static bool verify(struct job *j, struct err *e)
 	return err_hint(e, "what came was removed; if it comes again, the file there is another");
 }
 
+bool download_is_private(const char *url)
+{
+	return strncasecmp(url, "https:", 6) == 0 || transfer_is_local(url);
+}
+
+static bool check_token(const struct job *j, struct err *e)
+{
+	if (j->d->token == NULL || download_is_private(j->d->url))
+		return true;
+	(void)err_set(e, ERR_INVALID, "download '%s': the token would go there in clear text",
+		      j->shown);
+	return err_hint(e, "use an https address, or no token");
+}
+
 static bool check_hash(const char *sha256, struct err *e)
 {
 	if (sha256 == NULL || (strlen(sha256) == HASH_HEX_SIZE - 1 &&
@@ -236,7 +248,7 @@ bool download(const struct download *d, struct err *e)
 	if (e == NULL)
 		e = &own; /* kinds decide here */
 	j.shown = transfer_show(d->url);
-	if (!check_hash(d->sha256, e) || !part_open(d->path, &j.part, e))
+	if (!check_token(&j, e) || !check_hash(d->sha256, e) || !part_open(d->path, &j.part, e))
 		return false;
 	if (!fetch(&j, e) || !verify(&j, e))
 		return false;

@@ -3,9 +3,10 @@
 
 /*
  * A file from a URL (http, https, file), resumed where it broke, verified by SHA-256 before it
- * appears. Works in <path>.part; on a wrong hash the part is removed, on a broken connection, a
- * cancel or too little space it stays for the next try. From https never to http, and the token
- * never to another host.
+ * appears. Works in <path>.part; what is known to be wrong (the hash, more bytes than max_bytes) is
+ * removed, after anything else (a broken connection, a cancel, a full disk) it stays for the next
+ * try. From https never to http, and the token never to another host, nor over a network in clear
+ * text.
  */
 
 #include <stdbool.h>
@@ -32,5 +33,8 @@ struct download {
 
 /* For what a person waits for: about 16 s of silence. */
 #define DOWNLOAD_TRIES 6
+
+/* Nobody on the way reads what is sent there: https, or a loopback address. */
+bool download_is_private(const char *url);
 
 MUST_CHECK bool download(const struct download *d, struct err *e);

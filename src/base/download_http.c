@@ -215,10 +215,21 @@ static void add_token(struct job *j)
 	j->headers = curl_slist_append(j->headers, line);
 }
 
+/* No proxy reads what goes to this machine, or could reach it. */
+static void avoid_proxy(CURL *easy)
+{
+	const char *lower = getenv("no_proxy"), *upper = getenv("NO_PROXY");
+	const char *more = lower ? lower : upper ? upper : "";
+	CLEANUP(free) char *list = mem_printf("localhost,127.0.0.0/8,::1,%s", more);
+
+	(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, list);
+}
+
 static void set_options(struct job *j)
 {
 	CURL *easy = j->t.easy;
 
+	avoid_proxy(easy);
 	(void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)REDIRECTS);
 	/* Who asked for encryption gets it, and without a hash it is all that vouches for the

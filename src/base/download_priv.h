@@ -27,7 +27,7 @@ struct job {
 	bool may_retry; /* what failed may work the next time */
 };
 
-/* Appends to the part, within max_bytes; a failed write removes it. */
+/* Appends to the part, within max_bytes. */
 MUST_CHECK bool job_put(struct job *j, const void *data, size_t len, struct err *e);
 /* Refuses a file of that many bytes when max_bytes says so; the part is removed. */
 MUST_CHECK bool job_check_limit(struct job *j, int64_t bytes, struct err *e);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/transfer.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -58,6 +60,26 @@ void transfer_done(struct transfer *t)
 void transfer_direct(struct transfer *t)
 {
 	(void)curl_easy_setopt(t->easy, CURLOPT_PROXY, "");
+}
+
+static bool is_loopback(const char *host)
+{
+	struct in_addr four;
+
+	return strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+	       (inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127);
+}
+
+bool transfer_is_local(const char *url)
+{
+	CURLU *u = curl_url();
+	char *host = NULL;
+	bool local = u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		     curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && is_loopback(host);
+
+	curl_free(host);
+	curl_url_cleanup(u);
+	return local;
 }
 
 /* The verdict once nothing runs any more. */

@@ -19,6 +19,8 @@ void transfer_done(struct transfer *t);
 /* Runs it to its end, asking cancelled (may be NULL) about every 100 ms. False: cancelled. Curl's
  * verdict is in *ret_code. */
 bool transfer_run(struct transfer *t, bool (*cancelled)(void *), void *arg, CURLcode *ret_code);
+/* http or https to a loopback address, or to "localhost". */
+bool transfer_is_local(const char *url);
 /* Never through a proxy: for what is on this machine. */
 void transfer_direct(struct transfer *t);
 /* Says in e what curl's code means: nobody there, certificate, timeout, broken. Never returns true.

@@ -480,6 +480,53 @@ static void the_token_stays_at_its_host(void **state)
 	test_server_stop(&other);
 }
 
+static void the_token_crosses_no_network_in_clear_text(void **state)
+{
+	static const struct {
+		const char *url;
+		bool private;
+	} cases[] = {
+		{"https://example.org/f", true},
+		{"HTTPS://example.org/f", true},
+		{"http://localhost:80/f", true},
+		{"http://127.0.0.1/f", true},
+		{"http://127.1.2.3:8080", true},
+		{"http://[::1]:80/f", true},
+		{"http://example.org/f", false},
+		{"http://localhost.example.org/f", false},
+		{"http://127.0.0.1.example.org/f", false},
+		{"http://127.0.0.1@example.org/f", false},
+		{"http://example.org/127.0.0.1", false},
+		{"http://10.0.0.1/f", false},
+		{"http://0.0.0.0/f", false},
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		if (download_is_private(cases[i].url) != cases[i].private)
+			fail_msg("%s", cases[i].url);
+	struct download d = {.url = "http://example.org/f", .path = f->path, .token = "secret"};
+	assert_false(download(&d, &f->e));
+	assert_int_equal(f->e.kind, ERR_INVALID);
+	assert_non_null(strstr(f->e.msg, "clear text"));
+	assert_null(strstr(f->e.msg, "secret"));
+	assert_nothing_left(f);
+}
+
+static void a_proxy_is_not_asked_for_this_machine(void **state)
+{
+	struct fixture *f = *state;
+	struct test_server proxy = {.serve = serve_whole, .arg = &f->content};
+
+	test_server_start(&proxy, NULL);
+	assert_int_equal(setenv("http_proxy", proxy.url, 1), 0);
+	assert_true(get(f, serve_whole, (struct download){.token = "secret-token"}));
+	assert_int_equal(unsetenv("http_proxy"), 0);
+	assert_false(test_server_asked(&proxy, "GET "));
+	assert_true(test_server_asked(&f->server, "secret-token"));
+	test_server_stop(&proxy);
+}
+
 static void what_is_too_large_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -504,15 +551,28 @@ static void what_cannot_fit_is_refused_at_once(void **state)
 }
 
 #ifdef SHUNT_FAULTS
-static void a_full_disk_leaves_nothing(void **state)
+static void what_a_full_disk_took_is_gone_on_with(void **state)
 {
 	struct fixture *f = *state;
+	struct stat st;
 
-	assert_int_equal(setenv("FAULT", "fs.write:1:full", 1), 0);
+	assert_int_equal(setenv("FAULT", "fs.write:3:full", 1), 0);
 	assert_false(get(f, serve_no_length, (struct download){.sha256 = f->content.hash}));
 	assert_int_equal(unsetenv("FAULT"), 0);
 	assert_int_equal(f->e.kind, ERR_NO_SPACE);
-	assert_nothing_left(f);
+	assert_non_null(strstr(f->e.hint, "goes on"));
+	assert_false(fs_exists(f->path));
+	assert_int_equal(stat(f->part, &st), 0);
+	assert_true(st.st_size > 0);
+	assert_true(get(f, serve_range, (struct download){.sha256 = f->content.hash}));
+	assert_true(test_server_asked(&f->server, "Range: bytes="));
+	assert_there(f);
+}
+
+static void a_file_that_gets_no_name_is_whole_the_next_time(void **state)
+{
+	struct fixture *f = *state;
+
 	assert_int_equal(setenv("FAULT", "fs.rename:1", 1), 0);
 	assert_false(get(f, serve_whole, (struct download){.sha256 = f->content.hash}));
 	assert_int_equal(unsetenv("FAULT"), 0);
@@ -680,10 +740,13 @@ int main(void)
 		TEST(trouble_that_passes_is_waited_for),
 		TEST(trouble_that_stays_is_told),
 		TEST(the_token_stays_at_its_host),
+		TEST(the_token_crosses_no_network_in_clear_text),
+		TEST(a_proxy_is_not_asked_for_this_machine),
 		TEST(what_is_too_large_leaves_nothing),
 		TEST(what_cannot_fit_is_refused_at_once),
 #ifdef SHUNT_FAULTS
-		TEST(a_full_disk_leaves_nothing),
+		TEST(what_a_full_disk_took_is_gone_on_with),
+		TEST(a_file_that_gets_no_name_is_whole_the_next_time),
 #endif
 		TEST(refusals_are_told_apart),
 		TEST(nobody_there_is_unreachable_and_secrets_stay_hidden),
