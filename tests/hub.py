@@ -23,7 +23,7 @@ class Hub:
         self.lists: dict[str, bytes] = {}  # in the place of a list
         self.moved_to = ""  # files are there
         self.page = 1000  # entries of a list at once
-        self.next_at = ""  # another hub has the next pages
+        self.next_at = ""  # another hub has the next pages; "/": said without a host
         self.token = ""  # is needed
         self.trouble: list = []
         self.requests: list[tuple[str, dict]] = []
@@ -100,7 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
         first += self.hub.page
         if first >= len(entries):
             return self.answer(200, page)
-        url = f"{self.hub.next_at or self.hub.url}/api/models/{repo}/tree/main"
+        host = "" if self.hub.next_at == "/" else self.hub.next_at or self.hub.url
+        url = f"{host}/api/models/{repo}/tree/main"
         link = f'<{url}?recursive=1&cursor={first}>; rel="next", <{url}>; rel="first"'
         return self.answer(200, page, Link=link)
 

@@ -2,10 +2,13 @@
 /* One file of a hub: who asks (the token), how far it is, what went wrong. */
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/download.h"
 #include "base/fs.h"
 #include "model/hub_priv.h"
+
+#define URL_PLAIN "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:/._~-[]"
 
 enum { PAGE_MAX = 16 << 20, PAGES_MAX = 50 };
 
@@ -16,6 +19,13 @@ bool hub_read_token(struct hub_pull *p, struct err *e)
 
 	if (!path || !path[0])
 		return true;
+	if (!download_is_private(p->s->hf_endpoint)) {
+		(void)err_set(e, ERR_INVALID,
+			      "the token of hf_token_file would go to %.200s in clear text",
+			      p->s->hf_endpoint);
+		return err_hint(e, "set hf_endpoint to its https address, or hf_token_file to "
+				   "nothing when it needs none");
+	}
 	if (!fs_read(path, 4096, &p->token, NULL, e))
 		return err_wrap(e, "hf_token_file") ||
 		       err_hint(e, "the daemon must be able to read it");
@@ -127,31 +137,61 @@ static bool add_page(struct hub_pull *p, const char *url, const char *path, json
 	return err_hint(e, "is hf_endpoint right, or a proxy in between?");
 }
 
-/* The token goes there too: only to the hub itself. */
-static bool is_ours(const struct hub_pull *p, const char *url)
+static char *first_url(const struct hub_pull *p)
+{
+	return mem_printf("%s/api/models/%s/%s/tree/main?recursive=1", p->s->hf_endpoint,
+			  p->name.owner, p->name.repo);
+}
+
+/* The token goes there too: only to the hub itself. Takes `next`; NULL: it is elsewhere. */
+static char *own_url(const struct hub_pull *p, char *next)
 {
 	size_t len = strlen(p->s->hf_endpoint);
+	CLEANUP(free) char *url = next;
 
-	return strncmp(url, p->s->hf_endpoint, len) == 0 && url[len] == '/';
+	if (url[0] == '/' && url[1] != '/')
+		return mem_printf("%s%s", p->s->hf_endpoint, url);
+	return strncasecmp(url, p->s->hf_endpoint, len) == 0 && url[len] == '/' ? STEAL(url) : NULL;
+}
+
+/* A part of the list would look like the whole: what is missing would be "not there". */
+static bool list_goes_away(const char *where, struct err *e)
+{
+	size_t len = strspn(where, URL_PLAIN); /* no query, no escape sequence */
+
+	(void)err_set(e, ERR_UNAVAILABLE, "the hub's list goes on at another place: %.*s",
+		      (int)(len < 200 ? len : 200), where);
+	return err_hint(e, "is hf_endpoint the hub itself, or a mirror that is one in all?");
+}
+
+static bool list_too_long(struct err *e)
+{
+	(void)err_set(e, ERR_TOO_LARGE, "the hub's list has more than %d pages", PAGES_MAX);
+	return err_hint(e, "look for a repository of this model alone");
+}
+
+/* *url: the page; becomes the next one's, NULL after the last. */
+static bool read_page(struct hub_pull *p, char **url, const char *path, json_t *tree, struct err *e)
+{
+	CLEANUP(free) char *here = STEAL(*url);
+	CLEANUP(free) char *next = NULL;
+
+	if (!add_page(p, here, path, tree, &next, e))
+		return false;
+	if (!next)
+		return true;
+	*url = own_url(p, mem_dup(next));
+	return *url || list_goes_away(next, e);
 }
 
 bool hub_read_tree(struct hub_pull *p, const char *path, json_t **ret, struct err *e)
 {
-	char *url = mem_printf("%s/api/models/%s/%s/tree/main?recursive=1", p->s->hf_endpoint,
-			       p->name.owner, p->name.repo);
+	CLEANUP(free) char *url = first_url(p);
 	json_t *tree = json_array();
 	bool ok = true;
 
-	for (int page = 0; url && ok && page < PAGES_MAX; page++) {
-		char *next = NULL;
-
-		ok = add_page(p, url, path, tree, &next, e);
-		free(url);
-		url = next;
-		if (url && !is_ours(p, url))
-			free(STEAL(url));
-	}
-	free(url);
+	for (int page = 0; url && ok; page++)
+		ok = page < PAGES_MAX ? read_page(p, &url, path, tree, e) : list_too_long(e);
 	if (ok)
 		*ret = tree;
 	else

@@ -179,11 +179,29 @@ def test_long_lists_have_pages(daemon, hub, gguf):
     hub.add(REPO, FILE, gguf)
     hub.page = 3
     assert pulled(daemon)["file"] == FILE
+    hub.next_at = "/"  # without the host
+    assert pulled(daemon)["file"] == FILE
+
+
+def test_a_list_that_cannot_be_read_whole_is_no_list(daemon, hub, gguf):
+    for number in range(60):
+        hub.add(REPO, f"{number}-Q8_0.gguf", gguf)
+    hub.add(REPO, FILE, gguf)  # on the last page
     other = Hub()
+    hub.page = 3
     hub.next_at = other.url
-    assert "0-Q8_0.gguf, 1-Q8_0.gguf" in refused(daemon, id="x")["message"]
+    error = refused(daemon)
+    assert error["type"] == "unavailable"
+    assert f"goes on at another place: {other.url}/api" in error["message"]
+    assert "hf_endpoint" in error["hint"]
     assert other.requests == [], "the token would go there"
     other.close()
+    hub.next_at = ""
+    hub.page = 1
+    error = refused(daemon)
+    assert error["type"] == "too_large"
+    assert "more than 50 pages" in error["message"]
+    assert hub.contents() == []
 
 
 def test_split_files_come_together_and_go_together(daemon, hub, tmp_path):
@@ -262,7 +280,7 @@ def test_too_little_room_is_said_before(daemon, hub, gguf):
     assert hub.contents() == []
 
 
-def test_a_disk_that_fills_meanwhile_leaves_nothing(make_daemon, hub, gguf, small_disk):
+def test_a_disk_that_fills_meanwhile_is_gone_on_with(make_daemon, hub, gguf, small_disk):
     folder, _ = small_disk
     daemon = make_daemon(hf_endpoint=hub.url).start()
     (daemon.state / "models").rmdir()
@@ -281,9 +299,11 @@ def test_a_disk_that_fills_meanwhile_leaves_nothing(make_daemon, hub, gguf, smal
     ended = daemon.wait_task(task)
     assert ended["error"]["type"] == "no_space", ended
     assert ended["error"]["hint"]
-    assert not part.exists(), "a full disk does not stay full of it"
+    here = part.stat().st_size
+    assert here >= 16384
     filler.unlink()
     pulled(daemon)
+    assert hub.contents()[1]["Range"] == f"bytes={here}-"
 
 
 def test_names_of_the_hub_never_lead_out(daemon, hub, gguf):
@@ -348,6 +368,17 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(make_daemon, hub, gguf, tmp_
     assert str(file) in refused(daemon)["message"]
     assert "secretsecret" not in "".join(daemon.lines)
     other.close()
+
+
+def test_the_token_crosses_no_network_in_clear_text(make_daemon, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("hf_secretsecret\n")
+    daemon = make_daemon(hf_endpoint="http://192.0.2.1", hf_token_file=file).start()
+    error = refused(daemon)
+    assert error["type"] == "invalid_request"
+    assert "http://192.0.2.1 in clear text" in error["message"]
+    assert "https" in error["hint"]
+    assert "secretsecret" not in json.dumps(error)
 
 
 def test_https_never_leads_to_http(make_daemon, hub, gguf, tmp_path):
