@@ -71,13 +71,13 @@ static bool add_path(struct call *c, const char *path, const char *id, const cha
 }
 
 static bool pull(struct call *c, const char *name, const char *id, const json_t *options,
-		 struct err *e)
+		 const char *text, struct err *e)
 {
 	const struct api_settings *s = &c->api->s;
 	char task[TASK_ID_SIZE] = "";
 
 	if (!catalog_pull_known(name, e) ||
-	    !catalog_pull(s->tasks, s->db, s->pull, name, id, task, e) ||
+	    !catalog_pull(s->tasks, s->db, s->pull, name, id, text, task, e) ||
 	    !pulls_follow(c->api, task, call_text(c, "gpu_backend"), options, e))
 		return false;
 	call_set(c, "task_id", answer_text(task));
@@ -99,5 +99,5 @@ bool models_add(struct call *c, struct err *e)
 		id = from_path;
 	if (!check(c, options, id, &text, e))
 		return false;
-	return path ? add_path(c, path, id, text, e) : pull(c, name, id, options, e);
+	return path ? add_path(c, path, id, text, e) : pull(c, name, id, options, text, e);
 }

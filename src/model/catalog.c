@@ -205,13 +205,14 @@ bool catalog_pull_known(const char *name, struct err *e)
 }
 
 bool catalog_pull(struct tasks *ts, struct db *db, const struct pull_settings *settings,
-		  const char *name, const char *id, char ret_task[static TASK_ID_SIZE],
-		  struct err *e)
+		  const char *name, const char *id, const char *options,
+		  char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	if (!catalog_pull_known(name, e))
 		return false;
 	if (id && !catalog_id_valid(id))
 		return err_set(e, ERR_INVALID, "'%.60s' is not a model id", id);
-	return is_hub(name) ? hub_submit(ts, db, settings, name, id, ret_task, e)
-			    : pull_submit(ts, db, settings, pull_find(name), id, ret_task, e);
+	return is_hub(name)
+		       ? hub_submit(ts, db, settings, name, id, options, ret_task, e)
+		       : pull_submit(ts, db, settings, pull_find(name), id, options, ret_task, e);
 }

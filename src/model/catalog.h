@@ -36,8 +36,9 @@ MUST_CHECK bool catalog_remove_files(const struct db_model *m, struct err *e);
 /* What `pull` knows: names ("smollm2"; ERR_NOT_FOUND lists them) and hf:OWNER/REPO[:QUANT]. */
 MUST_CHECK bool catalog_pull_known(const char *name, struct err *e);
 struct pull_settings; /* pull.h */
-/* A task that fetches, checks and registers. The row's id is *in the task's result*: {"model": id}.
- * A model that is there already is success at once. */
+/* A task that fetches, checks and registers. options: JSON text or NULL, checked already; the
+ * caller sets them afterwards, and their aliases must be free before. The row's id is *in the
+ * task's result*: {"model": id}. A model that is there already is success at once. */
 MUST_CHECK bool catalog_pull(struct tasks *ts, struct db *db, const struct pull_settings *settings,
-			     const char *name, const char *id, char ret_task[static TASK_ID_SIZE],
-			     struct err *e);
+			     const char *name, const char *id, const char *options,
+			     char ret_task[static TASK_ID_SIZE], struct err *e);

@@ -25,6 +25,7 @@ static void hub_pull_free(void *arg)
 	free(p->said);
 	hub_name_done(&p->name);
 	free(p->id);
+	free(p->options);
 	free(p->folder);
 	if (p->token)
 		explicit_bzero(p->token, strlen(p->token));
@@ -106,7 +107,7 @@ static bool look(struct task *t, void *arg, struct err *e)
 		p->id = catalog_id_from_path(p->choice.files[0].path);
 	path = local_path(p, &p->choice.files[0]);
 	task_message(t, "Pulling %s as %s", p->choice.files[0].path, p->id);
-	return pull_id_is_free(p->db, p->id, path, e) && check_room(p, e);
+	return pull_id_is_free(p->db, p->id, path, p->options, e) && check_room(p, e);
 }
 
 /* --- the files ---------------------------------------------------------- */
@@ -226,7 +227,8 @@ static const struct task_step steps[] = {
 };
 
 bool hub_submit(struct tasks *ts, struct db *db, const struct pull_settings *settings,
-		const char *name, const char *id, char ret_task[static TASK_ID_SIZE], struct err *e)
+		const char *name, const char *id, const char *options,
+		char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	struct hub_name hub = {0};
 	struct hub_pull *p;
@@ -240,6 +242,7 @@ bool hub_submit(struct tasks *ts, struct db *db, const struct pull_settings *set
 	p->said = mem_dup(name);
 	p->name = hub;
 	p->id = mem_dup(id);
+	p->options = mem_dup(options);
 	p->folder = mem_printf("%s/hf/%s/%s", settings->models_dir, hub.owner, hub.repo);
 	p->lock = -1;
 	const struct task_spec spec = {

@@ -14,8 +14,9 @@ struct hub_pull {
 	const struct pull_settings *s;
 	char *said; /* hf:OWNER/REPO:QUANT as the user wrote it */
 	struct hub_name name;
-	char *id;     /* NULL: from the file's name, once that is known */
-	char *folder; /* models_dir/hf/OWNER/REPO, held by its .lock */
+	char *id;      /* NULL: from the file's name, once that is known */
+	char *options; /* what it gets afterwards */
+	char *folder;  /* models_dir/hf/OWNER/REPO, held by its .lock */
 	int lock;
 	char *token;
 	struct hub_choice choice;

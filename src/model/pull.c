@@ -314,7 +314,7 @@ static const struct task_step steps[] = {
 /* --- submit ------------------------------------------------------------- */
 
 bool pull_submit(struct tasks *ts, struct db *db, const struct pull_settings *settings,
-		 const struct pull_source *source, const char *id,
+		 const struct pull_source *source, const char *id, const char *options,
 		 char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	struct pull *p = mem_alloc(sizeof(*p));
@@ -330,7 +330,7 @@ bool pull_submit(struct tasks *ts, struct db *db, const struct pull_settings *se
 	p->stage = mem_printf("%s/.pull-%s", p->models_dir, source->name);
 	p->lock = -1;
 	shown = mem_dup(p->id);
-	if (!pull_id_is_free(db, p->id, p->path, e)) {
+	if (!pull_id_is_free(db, p->id, p->path, options, e)) {
 		pull_free(p);
 		return false;
 	}

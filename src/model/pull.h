@@ -34,13 +34,14 @@ struct pull_settings {
 	bool offline;              /* what is not here is refused, nothing is tried */
 };
 
+/* options: what the model gets afterwards, checked already; their aliases must be free now. */
 MUST_CHECK bool pull_submit(struct tasks *ts, struct db *db, const struct pull_settings *settings,
-			    const struct pull_source *source, const char *id,
+			    const struct pull_source *source, const char *id, const char *options,
 			    char ret_task[static TASK_ID_SIZE], struct err *e);
 /* hub.c. name: "hf:…". The same, from models_dir/hf/OWNER/REPO. */
 MUST_CHECK bool hub_submit(struct tasks *ts, struct db *db, const struct pull_settings *settings,
-			   const char *name, const char *id, char ret_task[static TASK_ID_SIZE],
-			   struct err *e);
+			   const char *name, const char *id, const char *options,
+			   char ret_task[static TASK_ID_SIZE], struct err *e);
 
 /* --- pull_end.c: what all pulls do; in the task's thread ----------------- */
 
@@ -49,8 +50,9 @@ MUST_CHECK bool pull_lock(struct task *t, const char *path, const char *what, in
 			  struct err *e);
 /* Says that it is not here and `offline` is set. False. */
 bool pull_offline(const char *what, struct err *e);
-/* ERR_CONFLICT: the id belongs to another file. */
-MUST_CHECK bool pull_id_is_free(struct db *db, const char *id, const char *path, struct err *e);
+/* ERR_CONFLICT: the id belongs to another file, or one of the names to another model. */
+MUST_CHECK bool pull_id_is_free(struct db *db, const char *id, const char *path,
+				const char *options, struct err *e);
 /* The file's row, unless it is there. sha256: "" when it is not known. */
 MUST_CHECK bool pull_register(struct db *db, const char *path, const char *id, const char *sha256,
 			      struct err *e);

@@ -30,7 +30,7 @@ bool pull_offline(const char *what, struct err *e)
 	return err_hint(e, "set offline to no in shunt.conf, or bring the file and shunt add FILE");
 }
 
-bool pull_id_is_free(struct db *db, const char *id, const char *path, struct err *e)
+static bool is_free(struct db *db, const char *id, const char *path, struct err *e)
 {
 	struct db_model m = {0};
 	struct err absent = {0};
@@ -47,6 +47,12 @@ bool pull_id_is_free(struct db *db, const char *id, const char *path, struct err
 	return ok;
 }
 
+bool pull_id_is_free(struct db *db, const char *id, const char *path, const char *options,
+		     struct err *e)
+{
+	return is_free(db, id, path, e) && catalog_names_free(db, id, options, e);
+}
+
 /* A model that is known keeps its options and its place; what its file says may have changed. */
 bool pull_register(struct db *db, const char *path, const char *id, const char *sha256,
 		   struct err *e)
@@ -54,7 +60,7 @@ bool pull_register(struct db *db, const char *path, const char *id, const char *
 	struct db_model m = {0};
 	bool ok;
 
-	if (!pull_id_is_free(db, id, path, e))
+	if (!is_free(db, id, path, e))
 		return false;
 	ok = db_model_get(db, id, &m, NULL) ? catalog_read_file(&m, e)
 					    : catalog_add(db, path, id, NULL, true, &m, e);

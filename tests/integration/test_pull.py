@@ -339,7 +339,15 @@ def test_a_taken_id_is_said_before_anything_comes(daemon, hub, gguf, fake_model)
     hub.add(REPO, FILE, gguf)
     assert refused(daemon)["type"] == "conflict"
     assert hub.contents() == []
-    assert pulled(daemon, id="other")["model"] == "other"
+    daemon.call("PATCH", f"{MODELS}/Tiny.Q4_K_M", {"aliases": ["small"]}, 200)
+    assert refused(daemon, id="small")["type"] == "conflict"
+    error = refused(daemon, id="other", aliases=["small"])
+    assert error["type"] == "conflict"
+    assert "'small' is an alias of model 'Tiny.Q4_K_M'" in error["message"]
+    assert hub.contents() == []
+    assert pulled(daemon, id="other", aliases=["tiny"])["model"] == "other"
+    wait_until(lambda: daemon.model("other")["options"].get("aliases") == ["tiny"])
+    assert pulled(daemon, id="other", aliases=["tiny"])["model"] == "other", "its own alias"
 
 
 def test_the_token_goes_to_the_hub_and_nowhere_else(make_daemon, hub, gguf, tmp_path):

@@ -309,8 +309,8 @@ static bool pull_step(struct task *t, void *arg, struct err *e)
 }
 
 bool catalog_pull(struct tasks *ts, struct db *db, const struct pull_settings *settings,
-		  const char *name, const char *id, char ret_task[static TASK_ID_SIZE],
-		  struct err *e)
+		  const char *name, const char *id, const char *options,
+		  char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	static const struct task_step steps[] = {{"Fetching", 1, pull_step, NULL}};
 	struct task_spec spec = {.kind = "pull",

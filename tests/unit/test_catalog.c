@@ -400,7 +400,7 @@ static void submit(struct fixture *f, const struct pull_source *s, char id[stati
 {
 	struct err e = {0};
 
-	if (!pull_submit(f->tasks, f->db, &f->pull, s, NULL, id, &e))
+	if (!pull_submit(f->tasks, f->db, &f->pull, s, NULL, NULL, id, &e))
 		fail_msg("%s", e.msg);
 }
 
@@ -588,9 +588,30 @@ static void a_pull_does_not_take_the_id_of_another_file(void **state)
 
 	assert_true(catalog_add(f->db, write_model(f, "a.gguf"), "Small", NULL, false, &m, &e));
 	db_model_done(&m);
-	assert_false(pull_submit(f->tasks, f->db, &f->pull, &s, NULL, task, &e));
+	assert_false(pull_submit(f->tasks, f->db, &f->pull, &s, NULL, NULL, task, &e));
 	assert_int_equal(e.kind, ERR_CONFLICT);
 	assert_non_null(strstr(e.msg, "model id 'Small' is taken by '"));
+}
+
+static void a_pull_whose_names_are_taken_fetches_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct pull_source s = make_source(f);
+	const char *path = write_model(f, "a.gguf");
+	char task[TASK_ID_SIZE];
+	struct db_model m = {0};
+	struct err e = {0};
+
+	assert_true(catalog_add(f->db, path, "a", "{\"aliases\":[\"Small\"]}", false, &m, &e));
+	db_model_done(&m);
+	assert_false(pull_submit(f->tasks, f->db, &f->pull, &s, NULL, NULL, task, &e));
+	assert_int_equal(e.kind, ERR_CONFLICT);
+	assert_string_equal(e.msg, "'Small' is an alias of model 'a'");
+	e = (struct err){0};
+	assert_false(
+		pull_submit(f->tasks, f->db, &f->pull, &s, "b", "{\"aliases\":[\"a\"]}", task, &e));
+	assert_int_equal(e.kind, ERR_CONFLICT);
+	assert_string_equal(e.msg, "'a' is the id of model 'a'");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -616,6 +637,7 @@ int main(void)
 		TEST(without_python_a_pull_says_so),
 		TEST(a_pull_can_be_cancelled),
 		TEST(a_pull_does_not_take_the_id_of_another_file),
+		TEST(a_pull_whose_names_are_taken_fetches_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
