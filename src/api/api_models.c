@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the models are: lists, one, its worker; and what of them can be changed without a task. */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "api/handlers.h"
 #include "base/fs.h"
@@ -240,12 +242,20 @@ bool models_patch(struct call *c, struct err *e)
 	return answer_model(c, c->match.part, e);
 }
 
+static bool uses(const struct db_model *m, const char *path)
+{
+	CLEANUP(free) char *projector = option_projector(m->options);
+
+	return strcmp(m->path, path) == 0 || (projector && strcmp(projector, path) == 0);
+}
+
 /* The file may go: Shunt fetched it, it lies where Shunt puts what it fetches, no other model uses
  * it. */
-static bool may_remove_file(struct api *a, const struct db_model *m, bool *ret, struct err *e)
+static bool may_remove_file(struct api *a, const struct db_model *m, const char *path, bool *ret,
+			    struct err *e)
 {
 	CLEANUP(free) char *folder = fs_real(a->s.pull->models_dir);
-	CLEANUP(free) char *file = fs_real(m->path);
+	CLEANUP(free) char *file = fs_real(path);
 	struct db_model *all = NULL;
 	size_t count = 0, len = folder ? strlen(folder) : 0;
 
@@ -255,10 +265,23 @@ static bool may_remove_file(struct api *a, const struct db_model *m, bool *ret, 
 	if (!db_model_list(a->s.db, &all, &count, e))
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(all[i].id, m->id) != 0 && strcmp(all[i].path, m->path) == 0)
+		if (strcmp(all[i].id, m->id) != 0 && uses(&all[i], path))
 			*ret = false;
 	db_models_free(all, count);
 	return true;
+}
+
+/* Its file, and the projector that came with it. */
+static bool remove_files(struct api *a, const struct db_model *m, struct err *e)
+{
+	CLEANUP(free) char *projector = option_projector(m->options);
+	bool too = false;
+
+	if (projector && !may_remove_file(a, m, projector, &too, e))
+		return false;
+	if (too && unlink(projector) < 0 && errno != ENOENT)
+		return err_sys(e, errno, "removing '%s'", projector);
+	return catalog_remove_files(m, e);
 }
 
 static bool forget(struct api *a, const struct db_model *m, struct err *e)
@@ -279,9 +302,9 @@ bool models_delete(struct call *c, struct err *e)
 	if (!model_require(c->api, c->match.part, &m, e))
 		return false;
 	if (delete_file)
-		ok = may_remove_file(c->api, &m, &delete_file, e);
+		ok = may_remove_file(c->api, &m, m.path, &delete_file, e);
 	ok = ok && forget(c->api, &m, e);
-	if (ok && delete_file && !catalog_remove_files(&m, e))
+	if (ok && delete_file && !remove_files(c->api, &m, e))
 		ok = err_wrap(e, "model '%s' is forgotten, but", m.id);
 	if (ok) {
 		log_info("model forgotten model=%s file_removed=%d", m.id, delete_file);

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "model/catalog.h"
+#include "model/hub_note.h"
 #include "model/hub_priv.h"
 
 static void hub_pull_free(void *arg)
@@ -34,29 +35,48 @@ static void hub_pull_free(void *arg)
 	free(p);
 }
 
-static char *local_path(const struct hub_pull *p, const struct hub_file *f)
+char *hub_local_path(const struct hub_pull *p, const struct hub_file *f)
 {
 	return fs_join(p->folder, f->path);
 }
 
 /* --- what is there ------------------------------------------------------ */
 
-static bool read_list(struct hub_pull *p, const char *path, struct err *e)
+static bool read_list(struct hub_pull *p, json_t **ret, struct err *e)
+{
+	CLEANUP(free) char *path = fs_join(p->folder, ".tree.json");
+	bool ok = hub_read_token(p, e) &&
+		  (hub_read_tree(p, path, ret, e) || err_wrap(e, "asking what %s has", p->said));
+
+	(void)unlink(path);
+	return ok;
+}
+
+/* Offline by the same rules, of what is here. */
+static bool choose(struct hub_pull *p, struct err *e)
 {
 	json_t *tree = NULL;
 	bool ok;
 
-	if (!hub_read_tree(p, path, &tree, e))
-		return err_wrap(e, "asking what %s has", p->said);
+	if (!(p->s->offline ? hub_note_tree(p->folder, &tree, e) : read_list(p, &tree, e)))
+		return false;
 	ok = hub_choose(tree, &p->name, &p->choice, e);
 	json_decref(tree);
-	return ok;
+	if (ok || !p->s->offline || e->kind != ERR_NOT_FOUND)
+		return ok;
+	err_clear(e);
+	return pull_offline(p->said, e);
+}
+
+static size_t file_count(const struct hub_pull *p)
+{
+	return p->choice.count + p->projector;
 }
 
 /* So much of it is here: all, or an unfinished part. */
 static int64_t bytes_here(const struct hub_pull *p, const struct hub_file *f)
 {
-	CLEANUP(free) char *path = local_path(p, f);
+	CLEANUP(free) char *path = hub_local_path(p, f);
 	CLEANUP(free) char *part = mem_printf("%s.part", path);
 	struct stat st;
 
@@ -69,7 +89,7 @@ static bool check_room(struct hub_pull *p, struct err *e)
 {
 	int64_t need = 0, room = 0;
 
-	for (size_t i = 0; i < p->choice.count; i++) {
+	for (size_t i = 0; i < file_count(p); i++) {
 		const struct hub_file *f = &p->choice.files[i];
 
 		if (__builtin_add_overflow(p->total, f->size, &p->total))
@@ -90,39 +110,30 @@ static bool look(struct task *t, void *arg, struct err *e)
 {
 	struct hub_pull *p = arg;
 	CLEANUP(free) char *lock = fs_join(p->folder, ".lock");
-	CLEANUP(free) char *list = fs_join(p->folder, ".tree.json");
 	CLEANUP(free) char *path = NULL;
-	bool ok;
 
 	p->task = t;
-	if (!fs_mkdirs(p->folder, 0755, e) || !pull_lock(t, lock, p->said, &p->lock, e))
-		return false;
-	if (p->s->offline)
-		return pull_offline(p->said, e);
-	ok = hub_read_token(p, e) && read_list(p, list, e);
-	(void)unlink(list);
-	if (!ok)
+	if (!fs_mkdirs(p->folder, 0755, e) || !pull_lock(t, lock, p->said, &p->lock, e) ||
+	    !choose(p, e))
 		return false;
 	if (!p->id)
 		p->id = catalog_id_from_path(p->choice.files[0].path);
-	path = local_path(p, &p->choice.files[0]);
+	path = hub_local_path(p, &p->choice.files[0]);
 	task_message(t, "Pulling %s as %s", p->choice.files[0].path, p->id);
-	return pull_id_is_free(p->db, p->id, path, p->options, e) && check_room(p, e);
+	if (!pull_id_is_free(p->db, p->id, path, p->options, e))
+		return false;
+	p->projector = hub_wants_projector(p);
+	return check_room(p, e);
 }
 
 /* --- the files ---------------------------------------------------------- */
 
-/* Registered with this very hash. */
-static bool is_known(const struct hub_pull *p, const struct hub_file *f, const char *path)
+/* It was this very file when it was last looked at. */
+static bool is_known(const struct hub_pull *p, const struct hub_file *f)
 {
-	struct db_model m = {0};
-	bool known;
+	char hex[HASH_HEX_SIZE];
 
-	if (!db_model_get(p->db, p->id, &m, NULL))
-		return false;
-	known = strcmp(m.path, path) == 0 && m.sha256 && strcmp(m.sha256, f->sha256) == 0;
-	db_model_done(&m);
-	return known;
+	return hub_note_find(p->folder, f->path, hex) && strcmp(hex, f->sha256) == 0;
 }
 
 static bool is_here(struct hub_pull *p, const struct hub_file *f, const char *path, bool *ret,
@@ -134,19 +145,22 @@ static bool is_here(struct hub_pull *p, const struct hub_file *f, const char *pa
 	*ret = false;
 	if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != f->size)
 		return true;
-	*ret = !f->sha256[0] || is_known(p, f, path);
+	*ret = !f->sha256[0] || is_known(p, f);
 	if (*ret)
 		return true;
 	task_title(p->task, "Checking the file that is here");
+	task_logf(p->task, "%s: checking its SHA-256", f->path);
 	if (!hash_file(path, hub_cancelled, p, hex, e))
 		return false;
 	*ret = strcmp(hex, f->sha256) == 0;
+	if (*ret)
+		hub_note_add(p->folder, f->path, hex);
 	return true;
 }
 
-static bool fetch_file(struct hub_pull *p, const struct hub_file *f, struct err *e)
+static bool fetch_file(struct hub_pull *p, struct hub_file *f, struct err *e)
 {
-	CLEANUP(free) char *path = local_path(p, f);
+	CLEANUP(free) char *path = hub_local_path(p, f);
 	CLEANUP(free) char *folder = fs_dirname(path);
 	CLEANUP(free) char *escaped = hub_path_escape(f->path);
 	CLEANUP(free)
@@ -159,8 +173,14 @@ static bool fetch_file(struct hub_pull *p, const struct hub_file *f, struct err 
 	task_logf(p->task, "%s: %lld bytes%s", f->path, (long long)f->size, here ? ", here" : "");
 	if (here)
 		return true;
-	p->fetched = true;
-	return hub_get(p, url, path, f->sha256, f->size, e);
+	if (p->s->offline) /* it changed meanwhile */
+		return pull_offline(f->path, e);
+	if (!hub_get(p, url, path, f->sha256, f->size, e))
+		return false;
+	f->came = true;
+	if (f->sha256[0])
+		hub_note_add(p->folder, f->path, f->sha256);
+	return true;
 }
 
 static bool fetch(struct task *t, void *arg, struct err *e)
@@ -168,7 +188,7 @@ static bool fetch(struct task *t, void *arg, struct err *e)
 	struct hub_pull *p = arg;
 
 	p->task = t;
-	for (size_t i = 0; i < p->choice.count; i++) {
+	for (size_t i = 0; i < file_count(p); i++) {
 		if (!fetch_file(p, &p->choice.files[i], e))
 			return false;
 		p->before += p->choice.files[i].size;
@@ -182,37 +202,38 @@ static bool fetch(struct task *t, void *arg, struct err *e)
 /* The hub has what it says, and that is no model. */
 static void remove_files(const struct hub_pull *p)
 {
-	for (size_t i = 0; i < p->choice.count; i++) {
-		CLEANUP(free) char *path = local_path(p, &p->choice.files[i]);
+	for (size_t i = 0; i < file_count(p); i++) {
+		CLEANUP(free) char *path = hub_local_path(p, &p->choice.files[i]);
 
-		(void)unlink(path);
+		if (p->choice.files[i].came)
+			(void)unlink(path);
 	}
 }
 
 static void report(struct hub_pull *p)
 {
+	const char *projector = p->projector ? p->choice.files[p->choice.count].path : NULL;
 	json_t *result =
 		json_pack("{s:s, s:s, s:I, s:s?}", "model", p->id, "file", p->choice.files[0].path,
-			  "size_bytes", (json_int_t)p->total, "mmproj", p->choice.mmproj);
+			  "size_bytes", (json_int_t)p->total, "mmproj", projector);
 	CLEANUP(free) char *text = json_dumps(result, JSON_COMPACT);
 
 	json_decref(result);
 	task_result(p->task, text);
-	if (p->choice.mmproj)
-		task_logf(p->task,
-			  "%s is in the repository too: with it (option mmproj) the model takes "
-			  "images or sound",
-			  p->choice.mmproj);
 }
 
 static bool register_it(struct task *t, void *arg, struct err *e)
 {
 	struct hub_pull *p = arg;
-	CLEANUP(free) char *path = local_path(p, &p->choice.files[0]);
+	const struct hub_file *first = &p->choice.files[0];
+	CLEANUP(free) char *path = hub_local_path(p, first);
+	CLEANUP(free) char *options = NULL;
+	bool unsure = p->s->offline && !first->sha256[0];
 
 	p->task = t;
-	if (!pull_register(p->db, path, p->id, p->choice.files[0].sha256, e)) {
-		if (e->kind == ERR_INVALID && p->fetched)
+	options = hub_projector_options(p);
+	if (!pull_register(p->db, path, p->id, unsure ? NULL : first->sha256, options, e)) {
+		if (e->kind == ERR_INVALID)
 			remove_files(p);
 		return false;
 	}

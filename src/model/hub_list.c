@@ -20,6 +20,8 @@ static const char *const preferred[] = {
 	"Q4_0",   "MXFP4",  "Q5_K_M", "Q5_K_S", "Q5_K_L",  "Q5_1",   "Q5_0",   "Q3_K_L",
 	"Q6_K",   "Q3_K_M", "Q8_0",   "Q3_K_S", "Q2_K",    "BF16",   "F16",    "F32",
 };
+/* Of projectors: small beside the model, and worth their bits. Else the smallest. */
+static const char *const projector_types[] = {"F16", "BF16", "Q8_0"};
 /* What publishers put before a quantisation: the plain one is meant first. */
 static const char *const prefixes[] = {"UD", "i1", "imat"};
 
@@ -234,6 +236,53 @@ static const struct hub_file *choose(const struct list *l, const struct hub_name
 	return NULL;
 }
 
+/* --- its projector ------------------------------------------------------ */
+
+static bool is_projector(const struct hub_file *f)
+{
+	struct split_name split;
+
+	return strcasestr(base_name(f->path), "mmproj") && !split_name_parse(f->path, &split);
+}
+
+/* The folder that both lie in, or the model below: the deeper, the nearer. 0: elsewhere. */
+static size_t nearness(const struct hub_file *f, const char *model)
+{
+	size_t len = (size_t)(base_name(f->path) - f->path);
+
+	return strncmp(f->path, model, len) == 0 ? len + 1 : 0;
+}
+
+static size_t rank(const struct hub_file *f)
+{
+	size_t len = strlen(f->path) - strlen(EXTENSION), i = 0;
+
+	while (i < ARRAY_LEN(projector_types) && !ends_in(f->path, len, projector_types[i]))
+		i++;
+	return i;
+}
+
+static bool is_better(const struct hub_file *a, const struct hub_file *b, const char *model)
+{
+	size_t near_a = nearness(a, model), near_b = nearness(b, model);
+
+	if (near_a != near_b)
+		return near_a > near_b;
+	return rank(a) != rank(b) ? rank(a) < rank(b) : a->size < b->size;
+}
+
+static const struct hub_file *best_projector(const struct list *l, const char *model)
+{
+	const struct hub_file *best = NULL;
+
+	for (size_t i = 0; i < l->count; i++)
+		if (is_projector(&l->files[i]) && (!best || is_better(&l->files[i], best, model)))
+			best = &l->files[i];
+	return best;
+}
+
+/* --- the answer --------------------------------------------------------- */
+
 static void add(struct hub_choice *c, const struct hub_file *f)
 {
 	struct hub_file copy = *f;
@@ -245,6 +294,7 @@ static void add(struct hub_choice *c, const struct hub_file *f)
 
 static void fill(const struct list *l, const struct hub_file *first, struct hub_choice *ret)
 {
+	const struct hub_file *projector;
 	struct split_name split;
 
 	(void)split_name_parse(first->path, &split);
@@ -256,9 +306,12 @@ static void fill(const struct list *l, const struct hub_file *first, struct hub_
 		if (next) /* begins_a_model() saw it */
 			add(ret, next);
 	}
-	for (size_t i = 0; i < l->count && !ret->mmproj; i++)
-		if (strcasestr(base_name(l->files[i].path), "mmproj"))
-			ret->mmproj = mem_dup(l->files[i].path);
+	projector = best_projector(l, first->path);
+	if (!projector)
+		return;
+	add(ret, projector);
+	ret->count--;
+	ret->has_projector = true;
 }
 
 bool hub_choose(const json_t *tree, const struct hub_name *name, struct hub_choice *ret,
@@ -282,9 +335,8 @@ bool hub_choose(const json_t *tree, const struct hub_name *name, struct hub_choi
 
 void hub_choice_done(struct hub_choice *c)
 {
-	for (size_t i = 0; i < c->count; i++)
+	for (size_t i = 0; i < c->count + c->has_projector; i++)
 		free(c->files[i].path);
 	free(c->files);
-	free(c->mmproj);
 	*c = (struct hub_choice){0};
 }

@@ -20,13 +20,14 @@ struct hub_file {
 	char *path;
 	int64_t size;
 	char sha256[HASH_HEX_SIZE]; /* "": the hub doesn't say */
+	bool came;                  /* fetched by this pull */
 };
 
 /* One model: a file, or its parts in order. */
 struct hub_choice {
 	struct hub_file *files;
 	size_t count;
-	char *mmproj; /* path of a projector beside it; NULL: none */
+	bool has_projector; /* files[count] is the best one beside the model */
 };
 
 /* By the name's quantisation, without one Q4_K_M or what is nearest. ERR_NOT_FOUND and

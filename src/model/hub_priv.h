@@ -20,11 +20,20 @@ struct hub_pull {
 	int lock;
 	char *token;
 	struct hub_choice choice;
-	bool fetched;
+	bool projector;    /* the choice's comes too, and the model gets it */
 	struct task *task; /* while a step runs */
 	int64_t before;    /* bytes of the files before the one that comes now */
 	int64_t total;
 };
+
+/* Where a file of the repository comes to lie. Caller frees. */
+char *hub_local_path(const struct hub_pull *p, const struct hub_file *f);
+bool hub_cancelled(void *hub_pull);
+
+/* hub_projector.c. Not when the model has other options, which its log then says. */
+bool hub_wants_projector(const struct hub_pull *p);
+/* What a new model gets, JSON text; NULL: none came, or it is not one. Caller frees. */
+char *hub_projector_options(struct hub_pull *p);
 
 /* hub_get.c. The file's content is a secret: it is never shown, not even what is wrong with it. */
 MUST_CHECK bool hub_read_token(struct hub_pull *p, struct err *e);
@@ -35,4 +44,3 @@ MUST_CHECK bool hub_get(struct hub_pull *p, const char *url, const char *path, c
 MUST_CHECK bool hub_read_tree(struct hub_pull *p, const char *path, json_t **ret, struct err *e);
 /* So many bytes of the file that comes now are here. */
 void hub_progress(struct hub_pull *p, int64_t bytes);
-bool hub_cancelled(void *hub_pull);

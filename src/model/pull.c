@@ -299,7 +299,7 @@ static bool register_it(struct task *t, void *arg, struct err *e)
 	struct pull *p = arg;
 	CLEANUP(free) char *result = mem_printf("{\"model\":\"%s\"}", p->id);
 
-	if (!pull_register(p->db, p->path, p->id, p->source->file_sha256, e))
+	if (!pull_register(p->db, p->path, p->id, p->source->file_sha256, NULL, e))
 		return false;
 	task_result(t, result);
 	return true;

@@ -53,6 +53,7 @@ bool pull_offline(const char *what, struct err *e);
 /* ERR_CONFLICT: the id belongs to another file, or one of the names to another model. */
 MUST_CHECK bool pull_id_is_free(struct db *db, const char *id, const char *path,
 				const char *options, struct err *e);
-/* The file's row, unless it is there. sha256: "" when it is not known. */
+/* The file's row, unless it is there. sha256: "" when it is not known, NULL: as it was. options: of
+ * a new row, JSON text or NULL. */
 MUST_CHECK bool pull_register(struct db *db, const char *path, const char *id, const char *sha256,
-			      struct err *e);
+			      const char *options, struct err *e);

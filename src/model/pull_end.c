@@ -55,7 +55,7 @@ bool pull_id_is_free(struct db *db, const char *id, const char *path, const char
 
 /* A model that is known keeps its options and its place; what its file says may have changed. */
 bool pull_register(struct db *db, const char *path, const char *id, const char *sha256,
-		   struct err *e)
+		   const char *options, struct err *e)
 {
 	struct db_model m = {0};
 	bool ok;
@@ -63,10 +63,12 @@ bool pull_register(struct db *db, const char *path, const char *id, const char *
 	if (!is_free(db, id, path, e))
 		return false;
 	ok = db_model_get(db, id, &m, NULL) ? catalog_read_file(&m, e)
-					    : catalog_add(db, path, id, NULL, true, &m, e);
+					    : catalog_add(db, path, id, options, true, &m, e);
 	if (ok) {
-		free(m.sha256);
-		m.sha256 = sha256[0] ? mem_dup(sha256) : NULL;
+		if (sha256) {
+			free(m.sha256);
+			m.sha256 = sha256[0] ? mem_dup(sha256) : NULL;
+		}
 		ok = db_model_set_file(db, &m, e);
 	}
 	db_model_done(&m);

@@ -31,6 +31,16 @@ def gguf(tmp_path) -> bytes:
 
 
 @pytest.fixture
+def projector(tmp_path):
+    """The content of one whose name says which it is."""
+
+    def make(name: str) -> bytes:
+        return gguf_file.projector(tmp_path / "projector").read_bytes() + name.encode()
+
+    return make
+
+
+@pytest.fixture
 def daemon(make_daemon, hub):
     return make_daemon(hf_endpoint=hub.url).start()
 
@@ -58,7 +68,9 @@ def refused(daemon, *args, **fields) -> dict:
 def left_over(daemon) -> list[str]:
     folder = daemon.state / "models"
     return sorted(
-        str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name != ".lock"
+        str(p.relative_to(folder))
+        for p in folder.rglob("*")
+        if p.is_file() and p.name not in (".lock", ".verified")
     )
 
 
@@ -135,14 +147,16 @@ CHOSEN = {
 }
 
 
-def test_the_file_is_chosen_by_its_quantisation(daemon, hub, gguf):
+def test_the_file_is_chosen_by_its_quantisation(daemon, hub, gguf, projector):
     for name in NAMES:
         hub.add(REPO, name, gguf)
+    hub.add(REPO, "mmproj-Tiny-Q4_K_M.gguf", projector("mmproj"))
     for quant, file in CHOSEN.items():
         result = pulled(daemon, f"hf:{REPO}{quant}", id="x")
         assert result["file"] == file, quant
         assert result["mmproj"] == "mmproj-Tiny-Q4_K_M.gguf"
         daemon.call("DELETE", f"{MODELS}/x?delete_file=true", status=200)
+    assert left_over(daemon) == []
     came = len(hub.contents())
     for quant in ("Q3_K_S", "Q4", "Q44_K_M", "README.md", "mmproj-Tiny-Q4_K_M.gguf"):
         error = refused(daemon, f"hf:{REPO}:{quant}")
@@ -204,7 +218,7 @@ def test_a_list_that_cannot_be_read_whole_is_no_list(daemon, hub, gguf):
     assert hub.contents() == []
 
 
-def test_split_files_come_together_and_go_together(daemon, hub, tmp_path):
+def add_split(hub, tmp_path) -> None:
     for part in range(2):
         path = tmp_path / "part"
         meta = {"split.no": part, "split.count": 2, "split.tensors.count": 2}
@@ -213,6 +227,10 @@ def test_split_files_come_together_and_go_together(daemon, hub, tmp_path):
         tensor = (f"blk.{part}.x.weight", [32], 0, bytes(128))
         name = f"Q4_K_M/Big-Q4_K_M-0000{part + 1}-of-00002.gguf"
         hub.add(REPO, name, gguf_file.write(path, meta, [tensor]).read_bytes())
+
+
+def test_split_files_come_together_and_go_together(daemon, hub, tmp_path):
+    add_split(hub, tmp_path)
     result = pulled(daemon)
     assert result["model"] == "Big-Q4_K_M"
     sizes = [len(d) for d in hub.repos[REPO].values()]
@@ -220,6 +238,99 @@ def test_split_files_come_together_and_go_together(daemon, hub, tmp_path):
     assert len(left_over(daemon)) == 2
     daemon.call("DELETE", f"{MODELS}/Big-Q4_K_M?delete_file=true", status=200)
     assert left_over(daemon) == []
+
+
+def test_what_was_checked_is_not_checked_again(daemon, hub, tmp_path):
+    def hashed() -> list[str]:
+        task = pull(daemon)
+        assert task["state"] == "succeeded", task
+        log = daemon.http.get(f"/tasks/{task['id']}/log").text
+        return [line.split(":")[0][-14:-5] for line in log.splitlines() if "SHA-256" in line]
+
+    add_split(hub, tmp_path)
+    pulled(daemon)
+    folder = daemon.state / "models/hf" / REPO
+    assert hashed() == []
+    second = folder / "Q4_K_M/Big-Q4_K_M-00002-of-00002.gguf"
+    os.utime(second)
+    assert hashed() == ["-of-00002"], "its time is another"
+    assert hashed() == []
+    second.write_bytes(bytes(second.stat().st_size))
+    assert hashed() == ["-of-00002"]
+    assert len(hub.contents()) == 3, "something else was there"
+    assert hashed() == []
+    (folder / ".verified").write_text("[]")
+    assert hashed() == ["-of-00002"] * 2
+    assert len(hub.contents()) == 3
+
+
+def test_a_projector_comes_with_its_model(daemon, hub, gguf, projector):
+    contents = {
+        "mmproj-F32.gguf": projector("F32, the largest"),
+        "mmproj-Tiny-Q8_0.gguf": projector("Q8_0"),
+        "mmproj-BF16.gguf": projector("BF16"),
+        "mmproj-model-f16.gguf": projector("F16"),
+        "other/mmproj-F16.gguf": projector("of another model"),
+        "Q8_0/mmproj-Q8_0.gguf": projector("beside"),
+    }
+    hub.add(REPO, FILE, gguf)
+    hub.add(REPO, "Q8_0/Tiny-Q8_0.gguf", gguf)
+    for name, content in contents.items():
+        hub.add(REPO, name, content)
+    folder = daemon.state / "models/hf" / REPO
+    result = pulled(daemon)
+    assert result["mmproj"] == "mmproj-model-f16.gguf"
+    assert result["size_bytes"] == len(gguf) + len(contents["mmproj-model-f16.gguf"])
+    model = daemon.model("Tiny.Q4_K_M")
+    assert model["options"] == {"mmproj": str(folder / "mmproj-model-f16.gguf")}
+    assert model["capabilities"] == ["chat", "vision"]
+    assert model["size_bytes"] == len(gguf)
+    assert (folder / "mmproj-model-f16.gguf").read_bytes() == contents["mmproj-model-f16.gguf"]
+    assert pulled(daemon)["mmproj"] == "mmproj-model-f16.gguf"
+    assert len(hub.contents()) == 2
+
+    assert pulled(daemon, f"hf:{REPO}:Q8_0")["mmproj"] == "Q8_0/mmproj-Q8_0.gguf", "the nearest"
+    best = "mmproj-model-f16.gguf"
+    for second in ("mmproj-BF16.gguf", "mmproj-Tiny-Q8_0.gguf", "mmproj-F32.gguf"):
+        daemon.call("DELETE", f"{MODELS}/Tiny.Q4_K_M?delete_file=true", status=200)
+        assert not list(folder.glob("*.gguf"))
+        del hub.repos[REPO][best]
+        assert pulled(daemon)["mmproj"] == second
+        best = second
+
+
+def test_a_projector_is_only_taken_where_nobody_chose(daemon, hub, gguf, projector, tmp_path):
+    own = gguf_file.projector(tmp_path / "own.gguf", vision=False, audio=True)
+    hub.add(REPO, FILE, gguf)
+    assert pulled(daemon, id="known")["mmproj"] is None
+    hub.add(REPO, "mmproj-F16.gguf", projector("F16"))
+    task = pull(daemon, id="known")
+    assert task["result"]["mmproj"] is None
+    assert daemon.model("known")["options"] == {}, "a known model keeps its options"
+    assert "mmproj-F16.gguf is in the repo" in daemon.http.get(f"/tasks/{task['id']}/log").text
+    assert pulled(daemon, id="own", mmproj=str(own))["mmproj"] is None
+    wait_until(lambda: daemon.model("own")["options"].get("mmproj") == str(own))
+    assert len(hub.contents()) == 1
+
+    assert pulled(daemon, id="one")["mmproj"] == "mmproj-F16.gguf"
+    assert pulled(daemon, id="two")["mmproj"] == "mmproj-F16.gguf"
+    path = daemon.state / "models/hf" / REPO / "mmproj-F16.gguf"
+    daemon.call("DELETE", f"{MODELS}/one?delete_file=true", status=200)
+    assert path.exists(), "the other one uses it"
+    for name in ("known", "own", "two"):
+        daemon.call("DELETE", f"{MODELS}/{name}?delete_file=true", status=200)
+    assert left_over(daemon) == []
+    assert own.exists()
+
+
+def test_a_projector_that_is_none_is_left_out(daemon, hub, gguf):
+    hub.add(REPO, FILE, gguf)
+    hub.add(REPO, "mmproj-F16.gguf", gguf)
+    task = pull(daemon)
+    assert task["state"] == "succeeded"
+    assert task["result"]["mmproj"] is None
+    assert daemon.model("Tiny.Q4_K_M")["options"] == {}
+    assert "without mmproj-F16.gguf" in daemon.http.get(f"/tasks/{task['id']}/log").text
 
 
 def test_trouble_on_the_way_is_waited_for_and_gone_on_after(daemon, hub, gguf):
@@ -449,3 +560,35 @@ def test_offline_nothing_is_tried(make_daemon, hub):
         assert "offline" in error["message"]
         assert name in error["message"]
     assert hub.requests == []
+
+
+def test_offline_what_is_here_is_found(make_daemon, hub, gguf, projector, tmp_path):
+    hub.add(REPO, FILE, gguf)
+    hub.add(REPO, "Tiny-Q8_0.gguf", gguf + b"larger")
+    hub.add(REPO, "mmproj-F16.gguf", projector("F16"))
+    daemon = make_daemon(hf_endpoint=hub.url).start()
+    for quant in ("Q4_K_M", "Q8_0"):
+        pulled(daemon, f"hf:{REPO}:{quant}")
+    daemon.stop()
+    came = len(hub.requests)
+    daemon.settings["offline"] = "yes"
+    daemon.start()
+    hash_of = daemon.model("Tiny.Q4_K_M")["sha256"]
+    assert pulled(daemon)["model"] == "Tiny.Q4_K_M"
+    assert daemon.model("Tiny.Q4_K_M")["sha256"] == hash_of
+    for name in ("Tiny.Q4_K_M", "Tiny-Q8_0"):
+        daemon.call("DELETE", f"{MODELS}/{name}", status=200)
+    result = pulled(daemon)
+    assert (result["file"], result["mmproj"]) == (FILE, "mmproj-F16.gguf")
+    assert daemon.model("Tiny.Q4_K_M")["sha256"] == hash_of
+    assert pulled(daemon, f"hf:{REPO}:q8_0", id="x")["file"] == "Tiny-Q8_0.gguf"
+    folder = daemon.state / "models/hf" / REPO
+    (folder / ".verified").unlink()
+    assert pulled(daemon)["model"] == "Tiny.Q4_K_M"
+    assert daemon.model("Tiny.Q4_K_M")["sha256"] == hash_of, "nothing says otherwise"
+    (folder / "Tiny-Q2_K.gguf.part").write_bytes(gguf)
+    for quant in ("Q2_K", "Q5_K_M"):
+        error = refused(daemon, f"hf:{REPO}:{quant}")
+        assert error["type"] == "unavailable"
+        assert quant in error["message"]
+    assert len(hub.requests) == came
