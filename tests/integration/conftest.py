@@ -17,6 +17,7 @@ import pytest
 
 import gguf_file
 from daemon import FAKES, Daemon
+from python_site import Site
 
 ENV = {"PATH": f"{FAKES}:{os.environ['PATH']}"}
 SOURCE = FAKES / "engine-source"
@@ -120,6 +121,26 @@ def engine_source(tmp_path):
 
     make.gate = tmp_path / "gate"
     return make
+
+
+@pytest.fixture
+def site(shunt_binary, tmp_path):
+    return Site(shunt_binary, tmp_path / "site")
+
+
+@pytest.fixture
+def start(site, fake_model):
+    """Starts the site's daemon with `tiny` registered, once the site is as a test wants it."""
+    started = []
+
+    def start(**env: str) -> Daemon:
+        started.append(site.daemon(**env).start())
+        started[-1].add(fake_model().path)
+        return started[-1]
+
+    yield start
+    for daemon in started:
+        daemon.stop()
 
 
 @pytest.fixture

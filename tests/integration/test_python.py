@@ -2,109 +2,21 @@
 """The Python of an environment: a real venv, the real hook and pip, a binding and a wheel that are
 fakes. The real llama_cpp: tests/engine/test_python.py."""
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from daemon import FAKES, ROOT, Daemon, wait_until
-
-ENV = "llm_tiny_{}"
-
-
-def make_wheel(folder: Path, name: str, version: str = "1.0") -> str:
-    """A package that says its version; the wheel's SHA-256."""
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(f"{name}.py", f"version = '{version}'\n")
-        wheel.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        )
-        wheel.writestr(
-            f"{info}/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        )
-        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-class Site:
-    """An installed Shunt whose Python piece needs one wheel, from a folder that stands for the
-    index; a python3 that can be taken away."""
-
-    def __init__(self, binary: Path, folder: Path):
-        self.folder, self.wheels = folder, folder / "wheels"
-        self.binary = folder / "usr/bin/shunt"
-        self.data = folder / "usr/share/shunt/engine/0.3.36/python"
-        self.programs = folder / "programs"
-        self.binary.parent.mkdir(parents=True)
-        shutil.copy(binary, self.binary)
-        shutil.copytree(ROOT / "engine", folder / "usr/share/shunt/engine")
-        self.pin(make_wheel(self.wheels, "needed"))
-        self.source = folder / "source"
-        shutil.copytree(FAKES / "engine-source", self.source)
-        shutil.copytree(FAKES / "llama_cpp", self.source / "llama_cpp")
-        binding = self.source / "llama_cpp/__init__.py"
-        binding.write_text(binding.read_text().replace("@ROOT@", str(ROOT)))
-        self.programs.mkdir()
-        self.offer(shutil.which("python3"))
-
-    def pin(self, sha256: str) -> None:
-        self.data.joinpath("requirements.txt").write_text(f"needed==1.0 --hash=sha256:{sha256}\n")
-
-    def offer(self, python: str | None) -> None:
-        """Which python3 is found first."""
-        link = self.programs / "python3"
-        link.unlink(missing_ok=True)
-        if python:
-            link.symlink_to(python)
-
-    def daemon(self, **env: str) -> Daemon:
-        path = f"{self.programs}:{FAKES}:{os.environ['PATH']}"
-        (self.folder / "d").mkdir(exist_ok=True)
-        return Daemon(
-            self.binary,
-            self.folder / "d",
-            {
-                "PATH": path,
-                "PIP_NO_INDEX": "1",
-                "PIP_FIND_LINKS": str(self.wheels),
-                # none of which may get into builds and workers
-                "PYTHONPATH": "/nowhere",
-                "GGML_FAKE_NO_DEVICE": "1",
-                "LLAMA_CPP_LIB_PATH": "/nowhere",
-                # which would have pip refuse, or install elsewhere
-                "PIP_USER": "1",
-                "PIP_REQUIRE_VIRTUALENV": "1",
-            }
-            | env,
-            engine_source=self.source,
-            build_priority="normal",
-        )
+from daemon import Daemon, wait_until
+from python_site import environment, make_wheel
 
 
 @pytest.fixture
-def site(shunt_binary, tmp_path):
-    return Site(shunt_binary, tmp_path / "site")
-
-
-@pytest.fixture
-def daemon(site, fake_model):
-    daemon = site.daemon().start()
-    daemon.add(fake_model().path)
-    yield daemon
-    daemon.stop()
-
-
-def environment(daemon: Daemon, backend: str, name: str = ENV) -> dict:
-    return daemon.get(f"/llm/api/environments/{name.format(backend)}")["environment"]
+def daemon(start):
+    return start()
 
 
 def run(python, *args, **env) -> subprocess.CompletedProcess:
@@ -161,16 +73,12 @@ def test_an_environment_has_a_python_of_its_own(daemon, site, tmp_path):
     assert "python" not in [piece["kind"] for piece in kinds]
 
 
-def test_offline_nothing_is_installed(site, fake_model):
-    daemon = site.daemon(SHUNT_OFFLINE="yes").start()
-    try:
-        daemon.add(fake_model().path)
-        daemon.switch("tiny.Q8_0", "cpu")
-        found = environment(daemon, "cpu")
-        assert found["state"] == "ready"
-        assert "offline" in found["python"]["why_not"]
-    finally:
-        daemon.stop()
+def test_offline_nothing_is_installed(start):
+    daemon = start(SHUNT_OFFLINE="yes")
+    daemon.switch("tiny.Q8_0", "cpu")
+    found = environment(daemon, "cpu")
+    assert found["state"] == "ready"
+    assert "offline" in found["python"]["why_not"]
 
 
 @pytest.mark.slow
@@ -195,74 +103,62 @@ def test_what_the_user_installs_stays_in_the_environment(daemon, site, tmp_path)
 
 
 @pytest.mark.slow
-def test_no_python_then_one_then_another(site, fake_model, tmp_path):
+def test_no_python_then_one_then_another(site, start, tmp_path):
     """Found without a restart: the next switch sees to it."""
     broken = tmp_path / "broken"
     real = shutil.which("python3")
     broken.write_text(f'#!/bin/sh\n[ "$1" = -I ] && exit 1\nexec "{real}" "$@"\n')
     broken.chmod(0o755)
     site.offer(broken)
-    daemon = site.daemon().start()
-    try:
-        daemon.add(fake_model().path)
-        daemon.switch("tiny.Q8_0", "cpu")
-        found = environment(daemon, "cpu")
-        assert found["state"] == "ready"
-        assert found["python"]["path"] is None
-        assert "does not answer" in found["python"]["why_not"]
-        assert daemon.chat("tiny.Q8_0").status_code == 200
+    daemon = start()
+    daemon.switch("tiny.Q8_0", "cpu")
+    found = environment(daemon, "cpu")
+    assert found["state"] == "ready"
+    assert found["python"]["path"] is None
+    assert "does not answer" in found["python"]["why_not"]
+    assert daemon.chat("tiny.Q8_0").status_code == 200
 
-        site.offer(real)
-        answer = daemon.switch("tiny.Q8_0", "cpu")
-        assert answer["instant_switch"] is True
-        python = wait_until(lambda: environment(daemon, "cpu")["python"]["path"], 30, "Python")
-        assert run(python, "-c", "import llama_cpp").returncode == 0
+    site.offer(real)
+    answer = daemon.switch("tiny.Q8_0", "cpu")
+    assert answer["instant_switch"] is True
+    python = wait_until(lambda: environment(daemon, "cpu")["python"]["path"], 30, "Python")
+    assert run(python, "-c", "import llama_cpp").returncode == 0
 
-        site.offer(broken)  # as an upgrade that went wrong
-        assert daemon.switch("tiny.Q8_0", "cpu")["instant_switch"] is True
-        wait_until(lambda: environment(daemon, "cpu")["python"]["why_not"], 30, "its end")
-        assert not Path(python).exists()
-    finally:
-        daemon.stop()
+    site.offer(broken)  # as an upgrade that went wrong
+    assert daemon.switch("tiny.Q8_0", "cpu")["instant_switch"] is True
+    wait_until(lambda: environment(daemon, "cpu")["python"]["why_not"], 30, "its end")
+    assert not Path(python).exists()
 
 
-def test_a_wheel_with_another_hash_is_refused(site, fake_model):
+def test_a_wheel_with_another_hash_is_refused(site, start):
     site.pin("0" * 64)
-    daemon = site.daemon().start()
-    try:
-        daemon.add(fake_model().path)
-        daemon.switch("tiny.Q8_0", "cpu")
-        found = environment(daemon, "cpu")
-        assert found["state"] == "ready"
-        assert "DO NOT MATCH THE HASHES" in found["python"]["why_not"]
-        assert "needed" in found["python"]["why_not"]
-        asked = daemon.cli("env", "path", found["name"])
-        assert asked.stdout.strip() == found["path"]
-        assert asked.stderr.startswith("it has no Python: ")
-        assert not list((daemon.state / "store").glob(".stage-*"))
-        # tried again when asked for, not before
-        site.pin(make_wheel(site.wheels, "needed"))
-        daemon.switch("tiny.Q8_0", "cpu")
-        assert environment(daemon, "cpu")["python"]["path"] is None
-        assert recreate(daemon, "cpu")["python"]["why_not"] is None
-    finally:
-        daemon.stop()
+    daemon = start()
+    daemon.switch("tiny.Q8_0", "cpu")
+    found = environment(daemon, "cpu")
+    assert found["state"] == "ready"
+    assert "DO NOT MATCH THE HASHES" in found["python"]["why_not"]
+    assert "needed" in found["python"]["why_not"]
+    asked = daemon.cli("env", "path", found["name"])
+    assert asked.stdout.strip() == found["path"]
+    assert asked.stderr.startswith("it has no Python: ")
+    assert not list((daemon.state / "store").glob(".stage-*"))
+    # tried again when asked for, not before
+    site.pin(make_wheel(site.wheels, "needed"))
+    daemon.switch("tiny.Q8_0", "cpu")
+    assert environment(daemon, "cpu")["python"]["path"] is None
+    assert recreate(daemon, "cpu")["python"]["why_not"] is None
 
 
 @pytest.mark.slow
-def test_a_python_that_computes_wrong_is_not_called_ready(site, fake_model):
+def test_a_python_that_computes_wrong_is_not_called_ready(site, start):
     binding = site.source / "llama_cpp/__init__.py"
     text = binding.read_text()
     binding.write_text(text.replace("(model, known))", "(model, known)[::-1])"))
-    daemon = site.daemon().start()
-    try:
-        daemon.add(fake_model().path)
-        daemon.switch("tiny.Q8_0", "cpu")
-        found = environment(daemon, "cpu")
-        assert found["state"] == "ready"
-        assert found["python"]["path"] is None
-        assert "llama_cpp computes wrong numbers" in found["python"]["why_not"]
-        facts = json.loads(Path(found["path"], "env.json").read_text())
-        assert facts["python"] == found["digests"]["python"]
-    finally:
-        daemon.stop()
+    daemon = start()
+    daemon.switch("tiny.Q8_0", "cpu")
+    found = environment(daemon, "cpu")
+    assert found["state"] == "ready"
+    assert found["python"]["path"] is None
+    assert "llama_cpp computes wrong numbers" in found["python"]["why_not"]
+    facts = json.loads(Path(found["path"], "env.json").read_text())
+    assert facts["python"] == found["digests"]["python"]

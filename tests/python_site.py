@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An installed Shunt whose environments have a Python: a real one, a real hook and pip; the binding
+and what it needs are fakes."""
+
+import hashlib
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+from daemon import FAKES, ROOT, Daemon
+
+
+def make_wheel(folder: Path, name: str, version: str = "1.0") -> str:
+    """A package that says its version; the wheel's SHA-256."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", f"version = '{version}'\n")
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Site:
+    """An installed Shunt whose Python piece needs one wheel, from a folder that stands for the
+    index; a python3 that can be taken away."""
+
+    def __init__(self, binary: Path, folder: Path):
+        self.folder, self.wheels = folder, folder / "wheels"
+        self.binary = folder / "usr/bin/shunt"
+        self.data = folder / "usr/share/shunt/engine/0.3.36/python"
+        self.programs = folder / "programs"
+        self.binary.parent.mkdir(parents=True)
+        shutil.copy(binary, self.binary)
+        shutil.copytree(ROOT / "engine", folder / "usr/share/shunt/engine")
+        self.pin(make_wheel(self.wheels, "needed"))
+        self.source = folder / "source"
+        shutil.copytree(FAKES / "engine-source", self.source)
+        shutil.copytree(FAKES / "llama_cpp", self.source / "llama_cpp")
+        binding = self.source / "llama_cpp/__init__.py"
+        binding.write_text(binding.read_text().replace("@ROOT@", str(ROOT)))
+        self.programs.mkdir()
+        self.offer(shutil.which("python3"))
+
+    def pin(self, sha256: str) -> None:
+        self.data.joinpath("requirements.txt").write_text(f"needed==1.0 --hash=sha256:{sha256}\n")
+
+    def offer(self, python: str | None) -> None:
+        """Which python3 is found first."""
+        link = self.programs / "python3"
+        link.unlink(missing_ok=True)
+        if python:
+            link.symlink_to(python)
+
+    def daemon(self, **env: str) -> Daemon:
+        path = f"{self.programs}:{FAKES}:{os.environ['PATH']}"
+        (self.folder / "d").mkdir(exist_ok=True)
+        return Daemon(
+            self.binary,
+            self.folder / "d",
+            {
+                "PATH": path,
+                "PIP_NO_INDEX": "1",
+                "PIP_FIND_LINKS": str(self.wheels),
+                # none of which may get into builds and workers
+                "PYTHONPATH": "/nowhere",
+                "GGML_FAKE_NO_DEVICE": "1",
+                "LLAMA_CPP_LIB_PATH": "/nowhere",
+                # which would have pip refuse, or install elsewhere
+                "PIP_USER": "1",
+                "PIP_REQUIRE_VIRTUALENV": "1",
+            }
+            | env,
+            engine_source=self.source,
+            build_priority="normal",
+        )
+
+
+def environment(daemon: Daemon, backend: str, name: str = "llm_tiny_{}") -> dict:
+    return daemon.get(f"/llm/api/environments/{name.format(backend)}")["environment"]
