@@ -53,6 +53,18 @@ static void begin(struct task *t)
 	pthread_mutex_unlock(&ts->lock);
 }
 
+/* From `step` on: what was asked for is done. */
+static void run_extra(struct task *t, int step)
+{
+	for (; step < t->step_count && !task_cancelled(t); step++) {
+		struct err e = {0};
+
+		begin_step(t, step);
+		if (!t->steps[step].run(t, t->arg, &e))
+			task_logf(t, "left out: %s", e.msg);
+	}
+}
+
 static void run(struct task *t)
 {
 	struct err e = {0};
@@ -60,7 +72,7 @@ static void run(struct task *t)
 	int step = 0;
 
 	begin(t);
-	for (; ok && step < t->step_count; step++) {
+	for (; ok && step < t->step_count - t->extra_count; step++) {
 		if (task_cancelled(t)) {
 			(void)err_set(&e, ERR_CANCELLED, "cancelled before: %s",
 				      t->steps[step].title);
@@ -77,6 +89,8 @@ static void run(struct task *t)
 		while (--step >= 0)
 			if (t->steps[step].undo)
 				t->steps[step].undo(t, t->arg);
+	} else {
+		run_extra(t, step);
 	}
 	task_finish(t, &e);
 }

@@ -38,6 +38,9 @@ struct task_spec {
 	enum task_lane lane;
 	const struct task_step *steps; /* static */
 	int step_count;
+	/* So many of the last steps come after what was asked for: a failure of one, or a cancel
+	 * from then on, leaves it out, and the task succeeds. */
+	int extra_count;
 	void *arg;                   /* owned by the task from submit on, also when submit fails */
 	void (*free_arg)(void *arg); /* after on_end, before anyone sees the end; may be NULL */
 	/* Runs last, after the row is final (db says succeeded, failed, cancelled): in the task's

@@ -17,7 +17,7 @@ struct task {
 	/* set once */
 	enum task_lane lane;
 	const struct task_step *steps;
-	int step_count;
+	int step_count, extra_count;
 	void *arg;
 	void (*free_arg)(void *arg);
 	void (*on_end)(void *arg, const struct err *outcome);

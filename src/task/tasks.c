@@ -161,6 +161,7 @@ static struct task *new_task(struct tasks *ts, const struct task_spec *spec)
 	t->lane = spec->lane;
 	t->steps = spec->steps;
 	t->step_count = spec->step_count;
+	t->extra_count = spec->extra_count;
 	t->arg = spec->arg;
 	t->free_arg = spec->free_arg;
 	t->on_end = spec->on_end;

@@ -277,6 +277,69 @@ static void cancel_reaches_a_running_step(void **state)
 	assert_int_equal(e.kind, ERR_CONFLICT);
 }
 
+static const struct task_step with_extras[] = {
+	{"One", 1, step_one, undo_one},
+	{"Extra", 1, step_gate, undo_one},
+	{"Another", 1, step_one, undo_one},
+};
+
+static void submit_with_extras(struct fixture *f, struct work *w, char *ret_id)
+{
+	struct task_spec spec = {.kind = "test",
+				 .lane = TASK_BUILD,
+				 .steps = with_extras,
+				 .step_count = ARRAY_LEN(with_extras),
+				 .extra_count = 2,
+				 .arg = w,
+				 .on_end = on_end};
+	struct err e = {0};
+
+	if (!tasks_submit(f->tasks, &spec, ret_id, &e))
+		fail_msg("%s", e.msg);
+}
+
+static void expect_log(struct fixture *f, const char *id, const char *there, const char *absent)
+{
+	char *path = tasks_log_path(f->tasks, id);
+	char *log = test_read(path, NULL);
+
+	assert_non_null(strstr(log, there));
+	assert_true(!absent || !strstr(log, absent));
+	free(path);
+	free(log);
+}
+
+static void an_extra_step_that_fails_is_left_out(void **state)
+{
+	struct fixture *f = *state;
+	struct work w = {.fail = true};
+	char id[TASK_ID_SIZE];
+
+	submit_with_extras(f, &w, id);
+	expect_state(f, id, "succeeded");
+	assert_int_equal(w.outcome, ERR_NONE);
+	assert_int_equal(w.undone, 0);
+	expect_log(f, id, "left out: it broke\n== Another\n", NULL);
+}
+
+static void a_cancelled_extra_step_leaves_what_was_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	struct gate g;
+	struct work w = {.gate = &g};
+	struct err e = {0};
+	char id[TASK_ID_SIZE];
+
+	gate_init(&g);
+	submit_with_extras(f, &w, id);
+	gate_wait(&g, 1);
+	assert_true(tasks_cancel(f->tasks, id, &e));
+	gate_open(&g);
+	expect_state(f, id, "succeeded");
+	assert_int_equal(w.undone, 0);
+	expect_log(f, id, "left out: cancelled at the gate\n", "Another");
+}
+
 static void a_queued_task_is_cancelled_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -531,6 +594,8 @@ int main(void)
 		TEST(a_snapshot_shows_the_step_it_is_in),
 		TEST(a_failure_undoes_earlier_steps_and_says_why),
 		TEST(cancel_reaches_a_running_step),
+		TEST(an_extra_step_that_fails_is_left_out),
+		TEST(a_cancelled_extra_step_leaves_what_was_asked_for),
 		TEST(a_queued_task_is_cancelled_at_once),
 		TEST(the_control_lane_runs_several_at_once),
 		TEST(it_is_finished_for_others_only_after_its_end_was_handled),
