@@ -53,6 +53,16 @@ class Site:
     def pin(self, sha256: str) -> None:
         self.data.joinpath("requirements.txt").write_text(f"needed==1.0 --hash=sha256:{sha256}\n")
 
+    def hold(self) -> Path:
+        """From the next build on, `import llama_cpp` waits as long as this file is there."""
+        gate = self.folder / "gate"
+        gate.touch()
+        with self.source.joinpath("llama_cpp/__init__.py").open("a") as binding:
+            binding.write(
+                f"import time\nwhile os.path.exists({str(gate)!r}):\n    time.sleep(0.05)\n"
+            )
+        return gate
+
     def offer(self, python: str | None) -> None:
         """Which python3 is found first."""
         link = self.programs / "python3"

@@ -159,12 +159,22 @@ bool envs_ready(struct envs *es, const char *name, const struct backend *b, stru
 	return ready;
 }
 
-bool envs_complete(struct envs *es, const char *name, const struct backend *b, bool again)
+bool envs_complete(struct envs *es, const char *name, const struct backend *b)
 {
 	CLEANUP(db_env_done) struct db_env row = {0};
 
-	return envs_ready(es, name, b, &row) && env_python_settled(es, &row) &&
-	       !(again && row.python_reason);
+	return envs_ready(es, name, b, &row) && env_python_settled(es, &row) && !row.python_reason;
+}
+
+bool envs_python_is_due(struct envs *es, const char *name, const struct backend *b)
+{
+	CLEANUP(db_env_done) struct db_env row = {0};
+	bool busy;
+
+	pthread_mutex_lock(&es->lock);
+	busy = *find_busy(es, name) != NULL;
+	pthread_mutex_unlock(&es->lock);
+	return !busy && envs_ready(es, name, b, &row) && !env_python_settled(es, &row);
 }
 
 bool envs_mark_ready(struct envs *es, const char *name, struct err *e)

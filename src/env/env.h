@@ -61,17 +61,19 @@ MUST_CHECK bool envs_toolkit(struct envs *es, const struct backend *b, struct to
 /* Is the environment ready, with this backend in it: pieces there and verified? Fills ret (may be
  * NULL) when a row exists. */
 bool envs_ready(struct envs *es, const char *name, const struct backend *b, struct db_env *ret);
-/* Is it ready, and nothing to be done about its Python either? `again`: one that could not be made
- * is to be tried again. */
-bool envs_complete(struct envs *es, const char *name, const struct backend *b, bool again);
+/* Is it ready, and its Python made? */
+bool envs_complete(struct envs *es, const char *name, const struct backend *b);
+/* Is it ready, with a Python that is not as its row says, and nobody at work on it? One that could
+ * not be made is not tried again as long as nothing has changed. */
+bool envs_python_is_due(struct envs *es, const char *name, const struct backend *b);
 /* Why the environment's Python is not to be used, NULL: it is. Borrowed from the row. */
 const char *envs_python_why_not(struct envs *es, const struct db_env *row);
 /* Builds what is missing, verifies, records. Blocks; for task steps (t NULL: no progress, no
  * cancel). Two callers for one digest share one build; the build is cancelled when the last of them
  * is. Ends ready, or built (no memory free for the check), or failed with the reason and this
  * error. What is ready stays as it is; one that holds another backend gets this one as in a
- * rebuild. Its Python comes last; without one it is as ready. Pieces that were verified with
- * another environment are not verified again. */
+ * rebuild. Its Python is not made. Pieces that were verified with another environment are not
+ * verified again. */
 MUST_CHECK bool envs_create(struct envs *es, const char *name, const struct backend *b,
 			    struct task *t, struct err *e);
 /* Puts that backend into an environment there is (ERR_NOT_FOUND), for all its models. What works
@@ -79,6 +81,12 @@ MUST_CHECK bool envs_create(struct envs *es, const char *name, const struct back
  * build also what the store has; NULL: no. */
 MUST_CHECK bool envs_rebuild(struct envs *es, const char *name, const struct backend *b,
 			     const char *anew, struct task *t, struct err *e);
+/* Makes and proves the Python of an environment that is ready (others get none yet), unless that is
+ * done. Blocks, as envs_create; takes what pip and the network take, so it comes after what a user
+ * waits for. What goes wrong becomes the reason in the environment, and is no error: this is false
+ * when cancelled, when the daemon stops, when there is no such environment or its row can't be
+ * saved. Who needs the Python asks envs_python_why_not then. */
+MUST_CHECK bool envs_make_python(struct envs *es, const char *name, struct task *t, struct err *e);
 /* Undoes a rebuild: the row as it was. Its pieces are still there (envs_drop_roots). */
 MUST_CHECK bool envs_put_back(struct envs *es, const struct db_env *before, struct err *e);
 /* Lets go of builds that no environment names any more and `used` (a worker's, may be NULL) does

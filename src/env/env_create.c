@@ -8,7 +8,6 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "env/env_priv.h"
-#include "env/env_python.h"
 #include "env/verify.h"
 
 /* Shares of the bar: a base takes about as long as a module; the check has VERIFY_SHARE. */
@@ -274,25 +273,6 @@ static bool make(struct making *m, struct err *e)
 	return e->kind == ERR_CANCELLED ? false : fail(m, e);
 }
 
-/* What is only built gets it once it has proved itself. */
-static bool add_python(struct making *m, struct err *e)
-{
-	const struct env_python python = {.es = m->es,
-					  .row = &m->row,
-					  .backend = m->backend,
-					  .task = m->task,
-					  .on_step = on_step,
-					  .on_line = on_line,
-					  .cancelled = is_cancelled,
-					  .arg = m};
-
-	if (strcmp(m->row.state, env_state_name(ENV_READY)) != 0)
-		return true;
-	m->from = 1;
-	m->share = 0;
-	return env_python_make(&python, e);
-}
-
 bool envs_create(struct envs *es, const char *name, const struct backend *b, struct task *t,
 		 struct err *e)
 {
@@ -301,7 +281,7 @@ bool envs_create(struct envs *es, const char *name, const struct backend *b, str
 
 	if (!env_claim(es, name, is_cancelled, &m, e))
 		return false;
-	ok = env_row(es, name, b->name, &m.row, e) && make(&m, e) && add_python(&m, e);
+	ok = env_row(es, name, b->name, &m.row, e) && make(&m, e);
 	env_release(es, name);
 	db_env_done(&m.row);
 	return ok;
@@ -315,7 +295,7 @@ bool envs_rebuild(struct envs *es, const char *name, const struct backend *b, co
 
 	if (!env_claim(es, name, is_cancelled, &m, e))
 		return false;
-	ok = db_env_get(es->s.db, name, &m.row, e) && make(&m, e) && add_python(&m, e);
+	ok = db_env_get(es->s.db, name, &m.row, e) && make(&m, e);
 	env_release(es, name);
 	db_env_done(&m.row);
 	return ok;

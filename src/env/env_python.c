@@ -58,6 +58,38 @@ const char *envs_python_why_not(struct envs *es, const struct db_env *row)
 
 /* --- making --------------------------------------------------------------- */
 
+/* An environment whose name is claimed. */
+struct making {
+	struct envs *es;
+	struct task *task; /* may be NULL: no progress, no cancel */
+	struct db_env row;
+};
+
+static bool is_cancelled(void *task)
+{
+	return task && task_cancelled(task);
+}
+
+static void on_step(void *task, const char *title, double fraction)
+{
+	if (!task)
+		return;
+	task_title(task, "%s", title);
+	task_progress(task, fraction);
+}
+
+static void on_line(void *task, const char *line)
+{
+	if (task)
+		task_log_line(task, line);
+}
+
+struct build_watch env_watch(struct task *t)
+{
+	return (struct build_watch){
+		.on_step = on_step, .on_line = on_line, .cancelled = is_cancelled, .arg = t};
+}
+
 static void forget(struct db_env *row)
 {
 	free(STEAL(row->python_digest));
@@ -67,70 +99,67 @@ static void forget(struct db_env *row)
 	free(STEAL(row->python_reason));
 }
 
-static bool make_piece(const struct env_python *p, struct err *e)
+static bool make_piece(struct making *m, struct err *e)
 {
 	CLEANUP(python_done) struct python python = {0};
-	const struct build_watch watch = {.on_step = p->on_step,
-					  .on_line = p->on_line,
-					  .cancelled = p->cancelled,
-					  .arg = p->arg};
+	const struct build_watch watch = env_watch(m->task);
 	CLEANUP(free) char *digest = NULL;
 
-	if (!engine_find_python(p->es->s.engine, &python, e) ||
-	    !engine_python(p->es->s.engine, p->es->s.store, &python, &watch, &digest, e))
+	if (!engine_find_python(m->es->s.engine, &python, e) ||
+	    !engine_python(m->es->s.engine, m->es->s.store, &python, &watch, &digest, e))
 		return false;
-	env_hold(p->es, p->row->name, digest);
-	if (!store_root_add(p->es->s.store, digest, e))
+	env_hold(m->es, m->row.name, digest);
+	if (!store_root_add(m->es->s.store, digest, e))
 		return false;
-	p->row->python_digest = STEAL(digest);
-	p->row->python_version = mem_dup(python.version);
-	p->row->python_program = STEAL(python.program);
-	return env_folder_make(p->es, p->row, e);
+	m->row.python_digest = STEAL(digest);
+	m->row.python_version = mem_dup(python.version);
+	m->row.python_program = STEAL(python.program);
+	return env_folder_make(m->es, &m->row, e);
 }
 
 /* The same interpreter, piece, base and module have answered in another environment. */
-static bool proved_before(const struct env_python *p)
+static bool proved_before(const struct making *m)
 {
 	struct db_env *list = NULL;
 	size_t count = 0;
 	bool found = false;
 
-	if (!db_env_list(p->es->s.db, &list, &count, NULL))
+	if (!db_env_list(m->es->s.db, &list, &count, NULL))
 		return false;
 	for (size_t i = 0; i < count && !found; i++) {
 		const struct db_env *r = &list[i];
 
-		found = strcmp(r->name, p->row->name) != 0 && !r->python_reason &&
-			r->python_digest && same(r->python_digest, p->row->python_digest) &&
-			same(r->python_version, p->row->python_version) &&
-			same(r->python_program, p->row->python_program) &&
-			same(r->base_digest, p->row->base_digest) &&
-			same(r->module_digest, p->row->module_digest);
+		found = strcmp(r->name, m->row.name) != 0 && !r->python_reason &&
+			r->python_digest && same(r->python_digest, m->row.python_digest) &&
+			same(r->python_version, m->row.python_version) &&
+			same(r->python_program, m->row.python_program) &&
+			same(r->base_digest, m->row.base_digest) &&
+			same(r->module_digest, m->row.module_digest);
 	}
 	db_envs_free(list, count);
 	return found;
 }
 
-static bool prove(const struct env_python *p, struct err *e)
+static bool prove(const struct making *m, struct err *e)
 {
 	CLEANUP(env_run_done) struct env_run run = {0};
 	CLEANUP(free)
-	char *folder = mem_printf("%s/%s%s", p->es->envs_dir, ENV_CHECK_PREFIX, p->row->name);
+	char *folder = mem_printf("%s/%s%s", m->es->envs_dir, ENV_CHECK_PREFIX, m->row.name);
 	CLEANUP(free)
-	char *python = mem_printf("%s/%s/bin/python", p->es->envs_dir, p->row->name);
-	CLEANUP(free) char *script = engine_python_check(p->es->s.engine);
+	char *python = mem_printf("%s/%s/bin/python", m->es->envs_dir, m->row.name);
+	CLEANUP(free) char *script = engine_python_check(m->es->s.engine);
 	struct err left = {0};
 	bool ok;
 
-	p->on_step(p->arg, "Verifying Python", 1);
-	env_run_fill(p->es, p->row, p->backend, &run);
+	on_step(m->task, "Verifying Python", 0.9);
+	env_run_fill(m->es, &m->row, backend_find(m->row.backend), &run);
 	const struct verify_python v = {.run = &run,
 					.python = python,
 					.script = script,
 					.work_dir = folder,
-					.task = p->task,
-					.cancelled = p->cancelled,
-					.arg = p->arg};
+					.task = m->task,
+					.cancelled = is_cancelled,
+					.arg = m->task};
 	ok = fs_remove_tree(folder, e) && verify_python(&v, e);
 	if (!fs_remove_tree(folder, &left))
 		log_debug("left behind reason=\"%s\"", left.msg); /* swept at the next start */
@@ -138,19 +167,19 @@ static bool prove(const struct env_python *p, struct err *e)
 }
 
 /* With the remedy, as there is one text for it. */
-static void give_reason(const struct env_python *p, const struct err *why)
+static void give_reason(struct making *m, const struct err *why)
 {
-	p->row->python_reason = mem_printf("%s%s%s", why->msg, why->hint[0] ? "; " : "", why->hint);
-	log_warn("environment=%s has no Python reason=\"%s\", continuing", p->row->name,
-		 p->row->python_reason);
-	if (p->task)
-		task_logf(p->task, "no Python in this environment: %s", p->row->python_reason);
+	m->row.python_reason = mem_printf("%s%s%s", why->msg, why->hint[0] ? "; " : "", why->hint);
+	log_warn("environment=%s has no Python reason=\"%s\", continuing", m->row.name,
+		 m->row.python_reason);
+	if (m->task)
+		task_logf(m->task, "no Python in this environment: %s", m->row.python_reason);
 }
 
 /* Not our failure: the row stays as it was, and the next switch tries again. */
-static bool interrupted(const struct env_python *p, const struct err *why, struct err *e)
+static bool interrupted(const struct making *m, const struct err *why, struct err *e)
 {
-	if (p->cancelled(p->arg))
+	if (is_cancelled(m->task))
 		return err_set(e, ERR_CANCELLED, "cancelled while Python was added");
 	if (why->kind != ERR_CANCELLED)
 		return true;
@@ -158,31 +187,45 @@ static bool interrupted(const struct env_python *p, const struct err *why, struc
 }
 
 /* Without a piece there is nothing to lead to, and env.json says so. */
-static void take_back(const struct env_python *p)
+static void take_back(const struct making *m)
 {
 	struct err left = {0};
 
-	if (!p->row->python_digest && !env_folder_make(p->es, p->row, &left))
+	if (!m->row.python_digest && !env_folder_make(m->es, &m->row, &left))
 		log_warn("environment=%s keeps a Python that is no use reason=\"%s\", continuing",
-			 p->row->name, left.msg);
+			 m->row.name, left.msg);
 }
 
-bool env_python_make(const struct env_python *p, struct err *e)
+static bool make(struct making *m, struct err *e)
 {
-	struct db_env *row = p->row;
+	struct db_env *row = &m->row;
 	struct err why = {0};
 
-	if (!engine_has_python(p->es->s.engine) ||
-	    (env_python_settled(p->es, row) && !row->python_reason))
+	if (!engine_has_python(m->es->s.engine) ||
+	    (env_python_settled(m->es, row) && !row->python_reason))
 		return true;
 	forget(row);
-	if (!make_piece(p, &why) || (!proved_before(p) && !prove(p, &why))) {
-		if (!interrupted(p, &why, e))
+	if (!make_piece(m, &why) || (!proved_before(m) && !prove(m, &why))) {
+		if (!interrupted(m, &why, e))
 			return false;
-		give_reason(p, &why);
-		take_back(p);
+		give_reason(m, &why);
+		take_back(m);
 	}
 	row->python_seen = seen(row);
-	env_measure(p->es, row);
-	return db_env_put(p->es->s.db, row, e);
+	env_measure(m->es, row);
+	return db_env_put(m->es->s.db, row, e);
+}
+
+bool envs_make_python(struct envs *es, const char *name, struct task *t, struct err *e)
+{
+	struct making m = {.es = es, .task = t};
+	bool ok;
+
+	if (!env_claim(es, name, is_cancelled, t, e))
+		return false;
+	ok = db_env_get(es->s.db, name, &m.row, e) &&
+	     (strcmp(m.row.state, env_state_name(ENV_READY)) != 0 || make(&m, e));
+	env_release(es, name);
+	db_env_done(&m.row);
+	return ok;
 }

@@ -9,20 +9,8 @@
 
 #include "env/env_priv.h"
 
-/* An environment that is ready and whose name is claimed. */
-struct env_python {
-	struct envs *es;
-	struct db_env *row;
-	const struct backend *backend;
-	struct task *task; /* may be NULL */
-	void (*on_step)(void *arg, const char *title, double fraction);
-	void (*on_line)(void *arg, const char *line);
-	bool (*cancelled)(void *arg);
-	void *arg;
-};
-/* Makes and proves it, unless that is done. What goes wrong becomes the row's python_reason: false
- * only when cancelled, or when the row can't be saved. */
-MUST_CHECK bool env_python_make(const struct env_python *p, struct err *e);
+/* Tells the task (may be NULL) how a piece comes along, and asks it whether to stop. */
+struct build_watch env_watch(struct task *t);
 /* Is it as the row says, and the machine's Python the same as then? Looks at a few files. */
 bool env_python_settled(struct envs *es, const struct db_env *row);
 

@@ -8,18 +8,24 @@
 
 #include "base/log.h"
 
+void change_free(void *change)
+{
+	struct change *c = change;
+
+	free(c->environment);
+	free(c);
+}
+
 static bool prepare(struct task *t, void *arg, struct err *e)
 {
 	struct change *c = arg;
-
-	CLEANUP(free) char *environment = NULL;
 	struct db_model m = {0};
 
 	if (!db_model_get(c->sw->s.db, c->entry->id, &m, e))
 		return false;
-	environment = switch_environment(&m, c->backend);
+	c->environment = switch_environment(&m, c->backend);
 	db_model_done(&m);
-	return envs_create(c->sw->s.envs, environment, c->backend, t, e);
+	return envs_create(c->sw->s.envs, c->environment, c->backend, t, e);
 }
 
 static bool apply_load(struct change *c, const struct db_model *m, struct task *t, struct err *e)
@@ -138,13 +144,29 @@ void change_ended(void *arg, const struct err *outcome)
 	pthread_mutex_unlock(&c->sw->lock);
 }
 
-static const struct task_step prepare_steps[] = {
-	{"Preparing the environment", 1, prepare, NULL},
+static bool add_python(struct task *t, void *arg, struct err *e)
+{
+	const struct change *c = arg;
+
+	return envs_make_python(c->sw->s.envs, c->environment, t, e);
+}
+
+/* The model is where it was to go: the next change of it need not wait for pip. */
+static bool add_python_after(struct task *t, void *arg, struct err *e)
+{
+	change_ended(arg, &(const struct err){0});
+	return add_python(t, arg, e);
+}
+
+static const struct task_step create_steps[] = {
+	{"Preparing the environment", 95, prepare, NULL},
+	{"Adding Python", 5, add_python, NULL},
 };
 
 static const struct task_step full_steps[] = {
-	{"Preparing the environment", 90, prepare, NULL},
+	{"Preparing the environment", 85, prepare, NULL},
 	{"Switching", 10, apply, NULL},
+	{"Adding Python", 5, add_python_after, NULL},
 };
 
 static const struct task_step instant_steps[] = {
@@ -156,8 +178,9 @@ static const struct task_step load_steps[] = {
 };
 
 static const struct task_step build_and_load_steps[] = {
-	{"Preparing the environment", 80, prepare, NULL},
+	{"Preparing the environment", 75, prepare, NULL},
 	{"Loading", 20, apply, NULL},
+	{"Adding Python", 5, add_python_after, NULL},
 };
 
 void change_plan(struct task_spec *spec, enum change_kind kind)
@@ -165,18 +188,19 @@ void change_plan(struct task_spec *spec, enum change_kind kind)
 #define STEPS(table) (table), ARRAY_LEN(table)
 	static const struct {
 		const struct task_step *steps;
-		int count;
+		int count, extra;
 		enum task_lane lane;
 	} plans[] = {
-		[CHANGE_CREATE] = {STEPS(prepare_steps), TASK_BUILD},
-		[CHANGE_SWITCH] = {STEPS(instant_steps), TASK_CONTROL},
-		[CHANGE_SWITCH_FIRST] = {STEPS(full_steps), TASK_BUILD},
-		[CHANGE_LOAD] = {STEPS(load_steps), TASK_CONTROL},
-		[CHANGE_LOAD_FIRST] = {STEPS(build_and_load_steps), TASK_BUILD},
+		[CHANGE_CREATE] = {STEPS(create_steps), 0, TASK_BUILD},
+		[CHANGE_SWITCH] = {STEPS(instant_steps), 0, TASK_CONTROL},
+		[CHANGE_SWITCH_FIRST] = {STEPS(full_steps), 1, TASK_BUILD},
+		[CHANGE_LOAD] = {STEPS(load_steps), 0, TASK_CONTROL},
+		[CHANGE_LOAD_FIRST] = {STEPS(build_and_load_steps), 1, TASK_BUILD},
 	};
 #undef STEPS
 
 	spec->lane = plans[kind].lane;
 	spec->steps = plans[kind].steps;
 	spec->step_count = plans[kind].count;
+	spec->extra_count = plans[kind].extra;
 }

@@ -15,7 +15,9 @@ struct change {
 	bool is_load;            /* load: the association stays */
 	bool anew;               /* load: also when it is loaded just so */
 	char task[TASK_ID_SIZE]; /* its own; guarded by switcher->lock */
+	char *environment;       /* that its first step has made; the task's own thread */
 };
+void change_free(void *change);
 
 /* FIRST: its environment is made before, in the lane of builds. */
 enum change_kind {

@@ -247,13 +247,6 @@ static void put_back(struct task *t, void *arg)
 	}
 }
 
-static const struct task_step steps[] = {
-	{"Building", 80, build, put_back},
-	{"Reloading models", 20, reload, NULL},
-};
-
-/* --- the request -------------------------------------------------------- */
-
 static void ended(void *arg, const struct err *outcome)
 {
 	struct rebuild *r = arg, **p;
@@ -268,6 +261,23 @@ static void ended(void *arg, const struct err *outcome)
 	}
 	pthread_mutex_unlock(&r->sw->lock);
 }
+
+/* Another rebuild need not wait for pip. */
+static bool add_python(struct task *t, void *arg, struct err *e)
+{
+	struct rebuild *r = arg;
+
+	ended(r, NULL);
+	return envs_make_python(r->sw->s.envs, r->name, t, e);
+}
+
+static const struct task_step steps[] = {
+	{"Building", 75, build, put_back},
+	{"Reloading models", 20, reload, NULL},
+	{"Adding Python", 5, add_python, NULL},
+};
+
+/* --- the request -------------------------------------------------------- */
 
 /* Lock held, so that of ten callers one makes the task. */
 static bool submit(struct switcher *sw, struct rebuild *r, const struct task_spec *spec,
@@ -311,6 +321,7 @@ static bool join_or_submit(struct switcher *sw, const char *name, const struct b
 		.lane = TASK_BUILD,
 		.steps = steps,
 		.step_count = ARRAY_LEN(steps),
+		.extra_count = 1,
 		.free_arg = rebuild_free,
 		.on_end = ended,
 	};

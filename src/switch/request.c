@@ -27,7 +27,7 @@ static void describe(struct task_spec *spec, const char *kind, const struct db_m
 	spec->environment = environment;
 	spec->backend = backend;
 	spec->message = message;
-	spec->free_arg = free;
+	spec->free_arg = change_free;
 }
 
 /* Where a change's task stands in its entry. */
@@ -227,7 +227,7 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 	     check_build(sw, &m, c.backend, false, e);
 	if (ok) {
 		ret->environment = switch_environment(&m, c.backend);
-		ret->instant = envs_complete(sw->s.envs, ret->environment, c.backend, true);
+		ret->instant = envs_complete(sw->s.envs, ret->environment, c.backend);
 		snprintf(ret->message, sizeof(ret->message),
 			 ret->instant ? "The %s environment is ready"
 				      : "Creating %s environment (first time setup)...",
@@ -254,7 +254,7 @@ static void mend_python(struct switcher *sw, const char *id, const char *environ
 	struct switch_answer answer = {0};
 	struct err e = {0};
 
-	if (envs_complete(sw->s.envs, environment, b, false))
+	if (!envs_python_is_due(sw->s.envs, environment, b))
 		return;
 	if (!switch_create_environment(sw, id, b->name, &answer, &e))
 		log_warn("Python stays as it is model=%s backend=%s reason=\"%s\", continuing", id,

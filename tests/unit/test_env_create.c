@@ -31,13 +31,13 @@ void engine_check_tools(struct engine *en, struct toolkit *tk)
 
 bool engine_has_python(const struct engine *en)
 {
-	return false;
+	return true;
 }
 
 bool engine_python(struct engine *en, struct store *store, const struct python *p,
 		   const struct build_watch *w, char **ret_digest, struct err *e)
 {
-	fail_msg("this engine has no Python");
+	fail_msg("nobody asks for it");
 	return false;
 }
 
@@ -304,6 +304,39 @@ static void what_is_built_is_only_verified(void **state)
 	assert_int_equal(e.kind, ERR_VERIFY);
 }
 
+/* Nor does anything above: a model that moves doesn't wait for pip. */
+static void what_is_not_ready_asks_for_no_python(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = {0};
+
+	assert_false(envs_make_python(f->envs, NAME, NULL, &e));
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	err_clear(&e);
+	f->engine.fails = "a.c:1: error";
+	f->engine.kind = ERR_BUILD;
+	assert_false(create(f, "tiny", &e));
+	err_clear(&e);
+	must(envs_make_python(f->envs, NAME, NULL, &e), &e);
+	assert_false(envs_python_is_due(f->envs, NAME, backend_find("cpu")));
+}
+
+static void a_ready_one_is_due_unless_someone_is_at_work_on_it(void **state)
+{
+	struct fixture *f = *state;
+	const struct backend *cpu = backend_find("cpu");
+	struct err e = {0};
+
+	put_ready(f);
+	must(create(f, "tiny", &e), &e);
+	assert_true(envs_python_is_due(f->envs, NAME, cpu));
+	assert_false(envs_complete(f->envs, NAME, cpu));
+	assert_true(env_try_claim(f->envs, NAME));
+	assert_false(envs_python_is_due(f->envs, NAME, cpu));
+	env_release(f->envs, NAME);
+	assert_true(envs_python_is_due(f->envs, NAME, cpu));
+}
+
 /* The digest of llama-server in the row is made of this letter. */
 static void expect_base(struct fixture *f, char letter)
 {
@@ -376,6 +409,8 @@ int main(void)
 		T(what_is_ready_is_left_alone),
 		T(a_build_without_its_piece_is_made_again),
 		T(what_is_built_is_only_verified),
+		T(what_is_not_ready_asks_for_no_python),
+		T(a_ready_one_is_due_unless_someone_is_at_work_on_it),
 		T(a_rebuild_that_fails_leaves_what_was_there),
 		T(ten_callers_share_one_build),
 	};
