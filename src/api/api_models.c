@@ -42,7 +42,7 @@ static json_t *capabilities(const struct db_model *m)
 	json_t *list = json_array();
 	struct ability can;
 
-	ability_find(m, &can);
+	ability_find(m, ABILITY_MEDIA, &can);
 	json_array_append_new(list, json_string(can.mode));
 	if (can.vision)
 		json_array_append_new(list, json_string("vision"));

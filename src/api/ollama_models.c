@@ -114,12 +114,11 @@ static json_t *capabilities(const struct db_model *m)
 {
 	json_t *j = json_array();
 	struct ability can;
-	bool chat;
 
-	ability_find(m, &can);
-	chat = strcmp(can.mode, "chat") == 0;
-	json_array_append_new(j, json_string(chat ? "completion" : can.mode));
-	if (chat)
+	ability_find(m, ABILITY_MEDIA | ABILITY_TOOLS, &can);
+	json_array_append_new(j,
+			      json_string(strcmp(can.mode, "chat") == 0 ? "completion" : can.mode));
+	if (can.tools)
 		json_array_append_new(j, json_string("tools"));
 	if (can.vision)
 		json_array_append_new(j, json_string("vision"));

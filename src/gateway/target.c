@@ -46,7 +46,7 @@ bool target_can(const struct gateway *g, const char *model, const struct gateway
 
 	if (!path->mode && !media)
 		return true;
-	if (!switcher_ability(g->switcher, model, &can, e))
+	if (!switcher_ability(g->switcher, model, media ? ABILITY_MEDIA : 0, &can, e))
 		return false;
 	if (path->mode && strcmp(path->mode, can.mode) != 0) {
 		err_set(e, ERR_INVALID, "model '%s' is for mode %s, %s needs one for %s", model,

@@ -7,18 +7,41 @@
 #include "model/gguf.h"
 #include "model/option.h"
 
-void ability_find(const struct db_model *m, struct ability *ret)
+/* A file that is gone: the next load says so. */
+static struct gguf *read_file(const char *path)
+{
+	struct gguf *g = NULL;
+	struct err ignored = {0};
+
+	return path && gguf_read(path, &g, &ignored) ? g : NULL;
+}
+
+static void find_media(const struct db_model *m, struct ability *ret)
+{
+	CLEANUP(free) char *path = option_projector(m->options);
+	CLEANUP(gguf_free) struct gguf *g = read_file(path);
+
+	ret->vision = g && g->has_vision;
+	ret->audio = g && g->has_audio;
+}
+
+static bool knows_tools(const struct db_model *m)
+{
+	CLEANUP(free) char *text = option_template(m->options);
+	CLEANUP(gguf_free) struct gguf *g = text ? NULL : read_file(m->path);
+
+	return text ? gguf_template_knows_tools(text) : g && g->knows_tools;
+}
+
+void ability_find(const struct db_model *m, unsigned wanted, struct ability *ret)
 {
 	struct option_facts facts = {.mode = m->mode};
-	CLEANUP(free) char *projector = option_projector(m->options);
-	CLEANUP(gguf_free) struct gguf *g = NULL;
-	struct err ignored = {0}; /* gone: the next load says so */
 
 	*ret = (struct ability){.mode = option_mode(m->options, &facts)};
-	if (projector && gguf_read(projector, &g, &ignored)) {
-		ret->vision = g->has_vision;
-		ret->audio = g->has_audio;
-	}
+	if (wanted & ABILITY_MEDIA)
+		find_media(m, ret);
+	if (wanted & ABILITY_TOOLS)
+		ret->tools = strcmp(ret->mode, "chat") == 0 && knows_tools(m);
 }
 
 bool ability_check_projector(const char *path, struct err *e)

@@ -11,9 +11,13 @@
 struct ability {
 	const char *mode;   /* "chat", "embedding", "rerank"; static */
 	bool vision, audio; /* as its projector (option mmproj) says */
+	bool tools;         /* as its chat template says */
 };
 
-/* Reads the projector's file, if there is one. */
-void ability_find(const struct db_model *m, struct ability *ret);
+/* What else than the mode is wanted: each reads a file. */
+#define ABILITY_MEDIA 1U /* the projector's, if there is one */
+#define ABILITY_TOOLS 2U /* the model's, unless its template is an option */
+
+void ability_find(const struct db_model *m, unsigned wanted, struct ability *ret);
 /* Is that file a projector? ERR_INVALID. */
 MUST_CHECK bool ability_check_projector(const char *path, struct err *e);

@@ -239,6 +239,7 @@ static struct gguf *facts(const struct gguf_part *p, int64_t bytes)
 	g->head_count = p->head_count;
 	g->shape = p->shape;
 	g->has_chat_template = p->has_chat_template;
+	g->knows_tools = p->knows_tools;
 	g->has_vision = p->has_vision;
 	g->has_audio = p->has_audio;
 	g->is_rerank = p->pooling_type == POOLING_RANK ||
@@ -249,6 +250,11 @@ static struct gguf *facts(const struct gguf_part *p, int64_t bytes)
 	g->split_count = p->split_count > 1 ? (int)p->split_count : 1;
 	g->file_bytes = bytes;
 	return g;
+}
+
+bool gguf_template_knows_tools(const char *chat_template)
+{
+	return strstr(chat_template, "tools") != NULL;
 }
 
 bool gguf_read(const char *path, struct gguf **ret, struct err *e)

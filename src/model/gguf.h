@@ -22,6 +22,7 @@ struct gguf {
 	int64_t embedding_length, head_count; /* the largest, where layers differ */
 	struct gguf_shape shape;
 	bool has_chat_template;
+	bool knows_tools;  /* a chat template does */
 	bool is_embedding; /* a pooling type, or an encoder architecture */
 	bool is_rerank;
 	bool has_vision, has_audio; /* a projector's encoders */
@@ -33,5 +34,7 @@ struct gguf {
  * folders, FIFOs, devices, unreadable files, tensors past the end of the file, missing parts, and
  * parts given in place of the first. */
 MUST_CHECK bool gguf_read(const char *path, struct gguf **ret, struct err *e);
+/* Does it say which tools there are? */
+bool gguf_template_knows_tools(const char *chat_template);
 void gguf_free(struct gguf *g);
 CLEANUP_DEFINE(gguf_free, struct gguf)

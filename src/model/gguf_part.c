@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/gguf.h"
 
 #define KEY_MAX 65535
 #define PAIR_MIN (8 + 1 + 4 + 1) /* length, one letter, type, one byte */
 #define TENSOR_MIN (8 + 4 + 4 + 8)
 #define DIMS_MAX 4
+#define TEMPLATE_MAX ((size_t)256 * 1024)
 #define LAYERS_MAX 65536    /* elements of an array with a number for each layer */
 #define TENSOR_NAME_SIZE 64 /* llama.cpp's limit, with the NUL */
 /* The vocabulary of the largest models takes some 30 MB. Bounds the time that hostile counts cost.
@@ -21,8 +23,9 @@
 
 /* --- keys --------------------------------------------------------------- */
 
-/* WANT_LAYERS: only estimates need it, so what cannot be one is not refused. */
-enum want { WANT_INT, WANT_TEXT, WANT_TRUE, WANT_BOOL, WANT_LAYERS };
+/* WANT_LAYERS: only estimates need it, so what cannot be one is not refused. WANT_TOOLS: a chat
+ * template; does it mention them? */
+enum want { WANT_INT, WANT_TEXT, WANT_TRUE, WANT_BOOL, WANT_LAYERS, WANT_TOOLS };
 
 /* Key, where its value goes. A key with a leading '.' has the architecture before it. */
 static const struct wanted {
@@ -39,7 +42,8 @@ static const struct wanted {
 	{"split.no", WANT_INT, FIELD(split_no)},
 	{"split.count", WANT_INT, FIELD(split_count)},
 	{"split.tensors.count", WANT_INT, FIELD(split_tensors)},
-	{"tokenizer.chat_template", WANT_TRUE, FIELD(has_chat_template)},
+	{"tokenizer.chat_template", WANT_TOOLS, FIELD(has_chat_template)},
+	{"tokenizer.chat_template.tool_use", WANT_TRUE, FIELD(knows_tools)},
 	{"clip.has_vision_encoder", WANT_BOOL, FIELD(has_vision)},
 	{"clip.has_audio_encoder", WANT_BOOL, FIELD(has_audio)},
 	{".context_length", WANT_INT, FIELD(context_length)},
@@ -230,6 +234,23 @@ static bool take_bool(struct gguf_reader *r, struct gguf_part *p, const struct p
 	return true;
 }
 
+/* What stands past TEMPLATE_MAX is not looked at. */
+static bool take_template(struct gguf_reader *r, struct gguf_part *p, const struct pair *pair,
+			  struct err *e)
+{
+	CLEANUP(free) char *text = NULL;
+	uint64_t len;
+
+	*((bool *)((char *)p + pair->wanted->offset)) = true;
+	if (pair->type != GGUF_STRING || pair->is_array)
+		return skip_value(r, pair, e);
+	text = mem_alloc(TEMPLATE_MAX);
+	if (!reader_string(r, text, TEMPLATE_MAX, &len, pair->key, e))
+		return false;
+	p->knows_tools |= gguf_template_knows_tools(text);
+	return true;
+}
+
 static bool take_value(struct gguf_reader *r, struct gguf_part *p, const struct pair *pair,
 		       struct err *e)
 {
@@ -241,6 +262,8 @@ static bool take_value(struct gguf_reader *r, struct gguf_part *p, const struct 
 		return take_bool(r, p, pair, e);
 	if (pair->wanted && pair->wanted->want == WANT_LAYERS)
 		return take_layers(r, p, pair, e);
+	if (pair->wanted && pair->wanted->want == WANT_TOOLS)
+		return take_template(r, p, pair, e);
 	if (pair->wanted)
 		*((bool *)((char *)p + pair->wanted->offset)) = true;
 	return skip_value(r, pair, e);

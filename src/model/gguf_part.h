@@ -24,6 +24,7 @@ struct gguf_part {
 	struct gguf_shape shape;
 	int64_t pooling_type; /* −1: not said */
 	bool has_chat_template, has_classifier;
+	bool knows_tools;           /* a chat template does */
 	bool has_vision, has_audio; /* of a projector */
 	bool again; /* <architecture>.* stood before general.architecture: read the pairs again */
 	int64_t tensors;

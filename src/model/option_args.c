@@ -116,6 +116,13 @@ char *option_projector(const char *stored)
 	return mem_dup(text_of(options, "mmproj", NULL));
 }
 
+char *option_template(const char *stored)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	return mem_dup(text_of(options, "chat_template", NULL));
+}
+
 bool option_migrate(const char *stored)
 {
 	CLEANUP(json_decref) json_t *options = load(stored);

@@ -307,13 +307,14 @@ void switcher_loaded(struct switcher *sw, struct strv *ret)
 	pthread_mutex_unlock(&sw->lock);
 }
 
-bool switcher_ability(struct switcher *sw, const char *id, struct ability *ret, struct err *e)
+bool switcher_ability(struct switcher *sw, const char *id, unsigned wanted, struct ability *ret,
+		      struct err *e)
 {
 	struct db_model m = {0};
 
 	if (!db_model_get(sw->s.db, id, &m, e))
 		return false;
-	ability_find(&m, ret);
+	ability_find(&m, wanted, ret);
 	db_model_done(&m);
 	return true;
 }

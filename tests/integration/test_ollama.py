@@ -81,7 +81,10 @@ def test_models_are_shown(client, daemon):
     assert [m.model for m in client.list().models] == ["tiny.Q8_0", "small"]
     assert client.list().models[0].details.quantization_level == "Q8_0"
     shown = client.show("small:latest")
-    assert shown.capabilities == ["completion", "tools"]
+    assert shown.capabilities == ["completion"]
+    template = {"chat_template": "{% if tools %}{{ tools }}{% endif %}"}
+    daemon.call("PATCH", "/llm/api/models/tiny.Q8_0", template, 200)
+    assert client.show("small").capabilities == ["completion", "tools"]
     assert shown.modelinfo["llama.context_length"] == 2048
     assert daemon.get("/api/version")["version"] == daemon.get("/version")["version"]
 

@@ -91,10 +91,13 @@ void switcher_keep_alive(struct switcher *sw, const char *id, int64_t ms)
 	atomic_store(&sw->keep_alive_ms, ms);
 }
 
-bool switcher_ability(struct switcher *sw, const char *id, struct ability *ret, struct err *e)
+bool switcher_ability(struct switcher *sw, const char *id, unsigned wanted, struct ability *ret,
+		      struct err *e)
 {
 	assert_string_equal(id, route_model(sw->route));
 	*ret = sw->can;
+	ret->vision = ret->vision && (wanted & ABILITY_MEDIA);
+	ret->audio = ret->audio && (wanted & ABILITY_MEDIA);
 	if (!ret->mode)
 		ret->mode = "chat";
 	return true;
