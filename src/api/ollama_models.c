@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "gateway/ollama.h"
 #include "model/ability.h"
 #include "model/option.h"
 
@@ -136,22 +137,17 @@ static json_t *info(const struct db_model *m)
 	return j;
 }
 
-/* By the name that the body has; its route knows aliases, too. */
+/* By the name that the body has. */
 static bool find(struct call *c, struct db_model *ret, struct err *e)
 {
 	const char *name = call_text(c, "model");
 	const struct route *route;
-	CLEANUP(free) char *bare = NULL;
 
 	if (!name)
 		name = call_text(c, "name");
 	if (!name)
 		return err_set(e, ERR_INVALID, "field 'model' is missing");
-	route = routes_find(c->api->s.routes, name);
-	if (!route && strlen(name) > 7 && strcmp(name + strlen(name) - 7, ":latest") == 0) {
-		bare = mem_ndup(name, strlen(name) - 7);
-		route = routes_find(c->api->s.routes, bare);
-	}
+	route = ollama_route(c->api->s.routes, name);
 	if (route && db_model_get(c->api->s.db, route_model(route), ret, e))
 		return true;
 	if (!route)

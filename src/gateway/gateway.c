@@ -180,7 +180,7 @@ static bool translate(struct exchange *ex, const struct gateway_path *path, stru
 	ex->body = ex->edited = buf_steal(&r.body);
 	s->stream = r.stream;
 	s->has_id_slot = false;
-	target_without_tag(ex->gateway, s);
+	ex->route = ollama_route(ex->gateway->routes, s->model);
 	return ok;
 }
 
@@ -244,7 +244,7 @@ enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int 
 	    !read_wishes(ex, known, &scan, &e) ||
 	    (known->ollama && !translate(ex, known, &scan, &e)))
 		return refuse(ex, NULL, &e, c);
-	if (!target_find(g, &scan, &ex->route, &e))
+	if (!ex->route && !target_find(g, &scan, &ex->route, &e))
 		return refuse(ex, "model", &e, c);
 	(void)snprintf(ex->model, sizeof(ex->model), "%s", route_model(ex->route));
 	media = known->form ? MEDIA_AUDIO : media_find(ex->body, ex->len);

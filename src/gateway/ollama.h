@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "switch/route.h"
 
 enum ollama_kind { OLLAMA_NONE, OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_EMBED, OLLAMA_EMBEDDINGS };
 
@@ -26,6 +27,9 @@ struct ollama_request {
 /* ollama_ask.c. The body has passed scan_request. ERR_INVALID. */
 MUST_CHECK bool ollama_ask(enum ollama_kind kind, const char *body, size_t len,
 			   struct ollama_request *ret, struct err *e);
+
+/* ollama_dialect.c. By id or alias: "name:latest" is "name", too. NULL: there is none. */
+struct route *ollama_route(struct routes *routes, const char *name);
 
 /* ollama_answer.c */
 struct ollama;

@@ -1,8 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors as Ollama's clients expect them: {"error": "message"}, in a stream as a line. */
+/* How Ollama's clients name models, and errors as they expect them: {"error": "message"}, in a
+ * stream as a line. */
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "gateway/dialect.h"
+#include "gateway/ollama.h"
+
+struct route *ollama_route(struct routes *routes, const char *name)
+{
+	static const char tag[] = ":latest";
+	size_t len = strlen(name), tail = sizeof(tag) - 1;
+	struct route *found = routes_find(routes, name);
+	CLEANUP(free) char *bare = NULL;
+
+	if (found || len <= tail || strcmp(name + len - tail, tag) != 0)
+		return found;
+	bare = mem_ndup(name, len - tail);
+	return routes_find(routes, bare);
+}
 
 static void error(const struct err *e, const char *param, struct buf *ret)
 {

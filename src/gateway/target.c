@@ -59,16 +59,6 @@ bool target_can(const struct gateway *g, const char *model, const struct gateway
 	return !(media & MEDIA_AUDIO) || can.audio || lacks(model, "sound", e);
 }
 
-void target_without_tag(const struct gateway *g, struct scan *s)
-{
-	static const char tag[] = ":latest";
-	size_t len = strlen(s->model), tail = sizeof(tag) - 1;
-
-	if (len > tail && strcmp(s->model + len - tail, tag) == 0 &&
-	    !routes_find(g->routes, s->model))
-		s->model[len - tail] = '\0';
-}
-
 bool target_find(const struct gateway *g, const struct scan *s, struct route **ret, struct err *e)
 {
 	if (s->odd_model) {

@@ -6,8 +6,6 @@
 #include "gateway/gateway_priv.h"
 #include "gateway/scan.h"
 
-/* Ollama's clients write "name:latest" for "name". */
-void target_without_tag(const struct gateway *g, struct scan *s);
 /* Can it be asked this? ERR_INVALID. media: MEDIA_… */
 MUST_CHECK bool target_can(const struct gateway *g, const char *model,
 			   const struct gateway_path *path, unsigned media, struct err *e);
