@@ -26,7 +26,7 @@ struct scan {
 	size_t keep_alive_len;
 };
 
-/* ERR_INVALID: not a JSON object, nested too deep, or a model that is no string; says where. */
+/* ERR_INVALID: not a JSON object, nested too deep, or a NUL in the model's name; says where. */
 MUST_CHECK bool scan_request(const char *body, size_t len, struct scan *ret, struct err *e);
 /* Overwrites every top-level id_slot with spaces; the body has passed scan_request. */
 void scan_blank_id_slot(char *body, size_t len);
