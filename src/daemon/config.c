@@ -52,6 +52,7 @@ static const struct key keys[] = {
 	{"hf_endpoint",     VALUE_TEXT,  AT(hf_endpoint),     "https://huggingface.co", 0, value_is_endpoint, "where hf: models come from: Hugging Face, or a mirror"},
 	{"hf_token_file",   VALUE_PATH,  AT(hf_token_file),   "",      0, NULL,               "file with the token for private models; goes to hf_endpoint only"},
 	{"offline",         VALUE_TEXT,  AT(offline),         "no",    0, value_is_yes_no,    "yes: nothing is fetched, neither models nor what environments need"},
+	{"fetch_media",     VALUE_TEXT,  AT(fetch_media),     "no",    0, value_is_yes_no,    "yes: workers fetch images and sound that requests name by http"},
 	{"log_level",       VALUE_TEXT,  AT(log_level),       "info",  0, value_is_level,     "error, warn, info, debug"},
 };
 /* clang-format on */

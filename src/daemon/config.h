@@ -17,7 +17,7 @@ struct config {
 	char *listen, *socket, *state_dir, *store_dir;
 	char *api_key_file, *allowed_hosts, *allowed_origins;
 	char *engine_source, *engine_cpu, *worker_env, *log_level, *build_priority;
-	char *hf_endpoint, *hf_token_file, *offline;
+	char *hf_endpoint, *hf_token_file, *offline, *fetch_media;
 	int64_t idle_unload_ms;
 	int64_t hold_timeout_ms, hold_limit, hold_bytes, drain_timeout_ms, build_jobs;
 	int64_t stall_timeout_ms, worker_growth, context_bytes, memory_limit;

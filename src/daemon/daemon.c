@@ -203,6 +203,7 @@ static bool open_serving(struct daemon *d, struct err *e)
 	supervisor_on_crash(d->supervisor, switcher_worker_crashed, d->switcher);
 	supervisor_on_ailing(d->supervisor, switcher_worker_ailing, d->switcher);
 	d->gateway = gateway_new(d->routes, d->switcher);
+	gateway_set_fetch_media(d->gateway, strcmp(d->config->fetch_media, "yes") == 0);
 	return true;
 }
 

@@ -52,6 +52,11 @@ void gateway_set_tick(struct gateway *g, int64_t tick_ms)
 	g->tick_ms = tick_ms;
 }
 
+void gateway_set_fetch_media(struct gateway *g, bool fetch)
+{
+	g->fetch_media = fetch;
+}
+
 void gateway_cut_all(struct gateway *g)
 {
 	struct err why = {0};
@@ -247,8 +252,9 @@ enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int 
 	if (!ex->route && !target_find(g, &scan, &ex->route, &e))
 		return refuse(ex, "model", &e, c);
 	(void)snprintf(ex->model, sizeof(ex->model), "%s", route_model(ex->route));
-	media = known->form ? MEDIA_AUDIO : media_find(ex->body, ex->len);
-	if (!target_can(g, ex->model, known, media, &e))
+	media = known->form ? MEDIA_AUDIO : 0;
+	if ((scan.media && !media_find(ex->body, ex->len, g->fetch_media, &media, &e)) ||
+	    !target_can(g, ex->model, known, media, &e))
 		return refuse(ex, NULL, &e, c);
 	if (!ex->path)
 		return load_only(ex, c);

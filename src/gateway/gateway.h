@@ -23,6 +23,9 @@ void gateway_cut_all(struct gateway *g);
 /* How long a stream waits before it hears a sign of life, and between two: default 5 s. Set before
  * the first request. */
 void gateway_set_tick(struct gateway *g, int64_t tick_ms);
+/* May workers fetch the images and sound that a request only names? Default: no. Set before the
+ * first request. */
+void gateway_set_fetch_media(struct gateway *g, bool fetch);
 
 /* Is this path (without query) one the gateway proxies? The API serves GET /v1/models. paths.c has
  * the list. */

@@ -16,6 +16,7 @@ struct gateway {
 	struct switcher *switcher;
 	struct upstreams *upstreams;
 	int64_t tick_ms;
+	bool fetch_media;
 	atomic_bool cutting;
 	pthread_mutex_t lock; /* guards the list below */
 	struct moved *moved;  /* clients whose request has left its worker, unanswered */

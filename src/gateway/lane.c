@@ -17,7 +17,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/lane_priv.h"
-#include "gateway/media.h"
 
 #define EVENTS 128
 #define CLIENTS 1024     /* of each */
@@ -218,7 +217,7 @@ static struct route *find_route(struct lane *l, struct client *c, const struct p
 	    !c->door->settings.may(c->door->settings.arg, &facts))
 		return NULL;
 	if (!scan_request(p->body, p->body_len, &scan, &ignored) || !scan.has_model ||
-	    scan.has_id_slot || scan.keep_alive || media_hinted(p->body, p->body_len))
+	    scan.has_id_slot || scan.keep_alive || scan.media)
 		return NULL;
 	route = routes_find(l->g->routes, scan.model);
 	if (route)

@@ -129,13 +129,14 @@ bool scan_request(const char *body, size_t len, struct scan *ret, struct err *e)
 	struct scan s;
 
 	s.model[0] = '\0';
-	s.has_model = s.stream = s.has_id_slot = s.has_messages = s.odd_model = false;
+	s.has_model = s.stream = s.has_id_slot = s.has_messages = s.odd_model = s.media = false;
 	s.keep_alive = s.keep_alive_len = 0;
 	if (!document(&c, &s)) {
 		err_set(e, ERR_INVALID, "the body is not a JSON object: %s at byte %zu", c.problem,
 			(size_t)(c.at - body));
 		return err_hint(e, "send {\"model\": …} as application/json");
 	}
+	s.media = c.media;
 	*ret = s;
 	return true;
 }

@@ -21,6 +21,7 @@ struct scan {
 	bool odd_model;             /* it is there, and neither a string nor null */
 	bool stream;                /* "stream": true */
 	bool has_id_slot;
+	bool media;        /* a string names images or sound, or may: media_find tells */
 	bool has_messages; /* "messages": a list */
 	size_t keep_alive; /* where its value stands in the body; 0: it is not there, or null */
 	size_t keep_alive_len;

@@ -12,6 +12,7 @@ struct scan_cursor {
 	const char *start, *at, *end;
 	const char *problem; /* what is wrong at `at`, once something is */
 	char *edit;          /* the same text, to blank id_slot in; NULL: don't */
+	bool media;          /* see struct scan */
 	int depth;
 	bool object[SCAN_DEPTH + 1]; /* at each depth: an object, else an array */
 };

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "gateway/media.h"
 #include "gateway/scan.h"
 #include "gateway/scan_priv.h"
 
@@ -85,6 +86,8 @@ static bool unicode_escape(struct scan_cursor *c, struct scan_text *t)
 			return scan_fail(c, "half a surrogate pair");
 		high = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
 	}
+	/* Nobody has to write these so: it may hide a word. */
+	c->media |= high == '_' || ((high | 0x20) >= 'a' && (high | 0x20) <= 'z');
 	keep_code_point(t, high);
 	return true;
 }
@@ -138,8 +141,11 @@ static bool utf8(struct scan_cursor *c, struct scan_text *t)
 
 bool scan_string(struct scan_cursor *c, struct scan_text *t)
 {
+	const char *start;
+
 	if (!scan_skip(c, '"'))
 		return scan_fail(c, "a missing '\"'");
+	start = c->at;
 	while (c->at < c->end) {
 		const char *from = c->at;
 
@@ -149,8 +155,10 @@ bool scan_string(struct scan_cursor *c, struct scan_text *t)
 		keep(t, from, (size_t)(c->at - from));
 		if (c->at == c->end)
 			break;
-		if (scan_skip(c, '"'))
+		if (scan_skip(c, '"')) {
+			c->media |= media_hints(start, (size_t)(c->at - 1 - start));
 			return true;
+		}
 		if ((unsigned char)*c->at < 0x20)
 			return scan_fail(c, "a control character in a string");
 		if (scan_skip(c, '\\') ? !escape(c, t) : !utf8(c, t))

@@ -64,14 +64,16 @@ def add_once(daemon, add, mode: str) -> str:
     return mode if mode in known else add(mode)
 
 
-def with_image(kind: str) -> tuple[str, dict]:
+def with_image(kind: str, url: str = IMAGE) -> tuple[str, dict]:
     if kind == "chat":
-        part = {"type": "image_url", "image_url": {"url": IMAGE}}
+        part = {"type": "image_url", "image_url": {"url": url}}
         return "/v1/chat/completions", {"messages": [{"role": "user", "content": [part]}]}
     if kind == "responses":
-        part = {"type": "input_image", "image_url": IMAGE}
+        part = {"type": "input_image", "image_url": url}
         return "/v1/responses", {"input": [{"role": "user", "content": [part]}]}
     source = {"type": "base64", "media_type": "image/png", "data": IMAGE[22:]}
+    if url != IMAGE:
+        source = {"type": "url", "url": url}
     part = {"type": "image", "source": source}
     if kind == "tool":
         part = {"type": "tool_result", "tool_use_id": "1", "content": [part]}
@@ -96,10 +98,40 @@ def test_images_need_a_projector(daemon, add, tmp_path, kind):
     assert daemon.http.post(path, json=body).status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["chat", "responses", "messages", "tool"])
+def test_what_a_worker_would_fetch_is_refused(daemon, add, tmp_path, kind):
+    model = add("chat", mmproj=str(gguf_file.projector(tmp_path / "mmproj.gguf")))
+    path, body = with_image(kind, "http://127.0.0.1:1/a.png")
+    body["model"] = model
+    for _ in range(2):
+        refused = daemon.http.post(path, json=body)
+        assert refused.status_code == 400, refused.text
+        error = refused.json()["error"]
+        assert "http://127.0.0.1:1/a.png' is not fetched" in error["message"]
+        assert ("code" in error) == (path != "/v1/messages"), "another dialect's error"
+        daemon.post(f"{MODELS}/chat/load", {}, 200)
+    escaped = json.dumps(body).replace("image", "im\\u0061ge").replace("/", "\\/")
+    headers = {"Content-Type": "application/json"}
+    assert daemon.http.post(path, content=escaped, headers=headers).status_code == 400
+    _, fine = with_image(kind)
+    assert daemon.http.post(path, json={**fine, "model": model}).status_code == 200
+
+
+def test_the_configuration_may_allow_it(make_daemon, tmp_path):
+    daemon = make_daemon(fetch_media="yes").start()
+    projector = gguf_file.projector(tmp_path / "mmproj.gguf")
+    daemon.add(gguf_file.tiny_llama(tmp_path / "chat.gguf", layers=1), mmproj=str(projector))
+    daemon.switch("chat", "cpu")
+    for url, status in {"http://127.0.0.1:1/a.png": 200, "file:///etc/hostname": 400}.items():
+        path, body = with_image("chat", url)
+        assert daemon.http.post(path, json={**body, "model": "chat"}).status_code == status
+
+
 def test_text_about_images_is_text(daemon, add):
     text = {"role": "user", "content": 'what is {"type": "image_url"}, and an "image"?'}
     assert daemon.chat(add("chat")).status_code == 200
-    body = {"model": "chat", "messages": [text]}
+    named = {"role": "user", "content": "http://127.0.0.1:1/image.png"}
+    body = {"model": "chat", "messages": [text, named]}
     assert daemon.http.post("/v1/chat/completions", json=body).status_code == 200
 
 

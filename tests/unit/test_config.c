@@ -171,6 +171,7 @@ static const struct {
 	{"hf_endpoint", "hf-endpoint", "SHUNT_HF_ENDPOINT", "http://mirror:8080"},
 	{"hf_token_file", "hf-token-file", "SHUNT_HF_TOKEN_FILE", "/t"},
 	{"offline", "offline", "SHUNT_OFFLINE", "yes"},
+	{"fetch_media", "fetch-media", "SHUNT_FETCH_MEDIA", "yes"},
 	{"log_level", "log-level", "SHUNT_LOG_LEVEL", "debug"},
 };
 
