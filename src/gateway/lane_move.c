@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "gateway/lane_priv.h"
@@ -116,6 +117,8 @@ static void *carry_on(void *arg)
 {
 	struct mover *m = arg;
 
+	pthread_mutex_lock(&m->lane->lock); /* until all that it needs is there */
+	pthread_mutex_unlock(&m->lane->lock);
 	end(m, pass_rest(m));
 	return NULL;
 }
@@ -129,7 +132,7 @@ static bool start(struct mover *m)
 	pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
 	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	error = pthread_create(&thread, &attr, carry_on, m);
+	error = FAULT("lane.thread") ? EAGAIN : pthread_create(&thread, &attr, carry_on, m);
 	pthread_attr_destroy(&attr);
 	return error == 0;
 }
@@ -173,12 +176,19 @@ static struct exchange *exchange_of(const struct lane *l, struct client *c)
 	return ex;
 }
 
-/* Takes `rest`: what the other worker is asked. */
-static void move_stream(struct lane *l, struct client *c, struct buf *rest)
+/* Takes `rest`: what the other worker is asked. False: there is no thread for it, and nothing has
+ * changed. */
+static bool move_stream(struct lane *l, struct client *c, struct buf *rest)
 {
 	struct mover *m = mem_alloc(sizeof(*m));
 
 	m->lane = l;
+	pthread_mutex_lock(&l->lock); /* the thread waits for it */
+	if (!start(m)) {
+		pthread_mutex_unlock(&l->lock);
+		free(m);
+		return false;
+	}
 	m->door = c->door;
 	m->out = c->out;
 	c->out = (struct buf){0};
@@ -189,14 +199,10 @@ static void move_stream(struct lane *l, struct client *c, struct buf *rest)
 	route_move(&c->ticket, &m->exchange->place);
 	atomic_fetch_add(&l->moving, 1);
 	m->fd = lane_release(l, c);
-	pthread_mutex_lock(&l->lock);
 	m->next = l->movers;
 	l->movers = m;
 	pthread_mutex_unlock(&l->lock);
-	if (!start(m)) {
-		log_warn("no thread for a stream that moves model=%s, continuing", c->model);
-		end(m, false);
-	}
+	return true;
 }
 
 static void ask_again(struct lane *l, struct client *c)
@@ -216,11 +222,10 @@ void lane_move(struct lane *l, struct client *c)
 	if (c->state == CLIENT_ASKED) {
 		ask_again(l, c);
 	} else if (continuation_may_pause(c->so_far)) {
-		if (continuation_ask(c->so_far, &rest, &why)) {
-			move_stream(l, c, &rest);
+		if (continuation_ask(c->so_far, &rest, &why) && move_stream(l, c, &rest))
 			return;
-		}
-		log_debug("stream stays model=%s reason=\"%s\"", c->model, why);
+		log_debug("stream stays model=%s reason=\"%s\"", c->model,
+			  why ? why : "there is no thread for it");
 		route_set_mobility(&c->ticket, ROUTE_STAYS);
 		continuation_free(STEAL(c->so_far));
 	}

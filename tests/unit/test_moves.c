@@ -214,6 +214,31 @@ static void what_cannot_move_is_waited_for(void **state)
 	}
 }
 
+static void a_stream_that_gets_no_thread_stays(void **state)
+{
+	static const struct answer script[] = {
+		{STREAM ROLE("a") SAID("a", "one") "|" SAID("a", " two") ENDED("a"), CLOSE}};
+	CLEANUP(buf_done) struct buf got = {0};
+	struct site *s = *state;
+	struct route_moves moves;
+	int fd;
+
+	load(s, script);
+	assert_int_equal(setenv("FAULT", "lane.thread", 1), 0);
+	fd = chat(s, CHAT "}");
+	read_until(fd, "one", &got);
+	moves = ask_to_leave(s);
+	assert_int_equal(unsetenv("FAULT"), 0);
+	assert_int_equal(moves.went_on + moves.asked_again, 0);
+	settle(s, 1, 0);
+	(void)sem_post(&s->fake->go);
+	read_until(fd, "\r\n0\r\n\r\n", &got);
+	expect_events(&got, ROLE("a") SAID("a", "one") SAID("a", " two") ENDED("a"));
+	settle(s, 0, 0);
+	route_open(s->route, &s->worker);
+	close(fd);
+}
+
 static void *asks_to_leave(void *arg)
 {
 	struct site *s = arg;
@@ -339,6 +364,7 @@ int main(void)
 		BOTH(what_was_not_answered_is_asked_again),
 		BOTH(who_moves_waits_before_all_others),
 		BOTH(what_cannot_move_is_waited_for),
+		LANE(a_stream_that_gets_no_thread_stays),
 		BOTH(a_stream_moves_between_two_events),
 		BOTH(a_client_that_leaves_while_it_moves_is_forgotten),
 		BOTH(a_stream_that_waits_long_hears_of_it),
