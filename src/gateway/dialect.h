@@ -2,13 +2,15 @@
 #pragma once
 
 /* How each family of clients is spoken to where the words are ours: errors, and signs of life in a
- * stream that waits. What a worker answers is its own. */
+ * stream that waits. What a worker answers is its own, but for Ollama's. */
 
 #include <microhttpd.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
 #include "base/err.h"
+
+struct ollama;
 
 struct dialect {
 	/* The JSON text of an error, without a line break. param: the field that was wrong, or
@@ -19,6 +21,12 @@ struct dialect {
 	const char *sign_of_life; /* in a stream, while it waits */
 	const char *stream_type;  /* NULL: text/event-stream */
 	bool rewrites_errors;     /* a worker's, too, which have OpenAI's form */
+	/* A worker's answer, whole or as it comes, in these clients' words; NULL: it passes as it
+	 * is. The stream is no events then. */
+	bool (*whole)(struct ollama *o, const char *answer, size_t len, struct buf *ret,
+		      struct err *e);
+	bool (*feed)(struct ollama *o, const char *data, size_t len, struct buf *ret,
+		     struct err *e);
 };
 
 extern const struct dialect dialect_openai, dialect_responses, dialect_anthropic;

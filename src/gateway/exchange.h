@@ -39,7 +39,7 @@ struct exchange {
 	const char *body; /* borrowed until the request ends; or `edited` */
 	size_t len;
 	const char *type; /* of the body; NULL: JSON */
-	char *edited;     /* a copy without id_slot, or NULL */
+	char *edited;     /* what is asked instead: without id_slot, or translated; NULL: nothing */
 	int client_fd;
 	bool stream;                /* the client asked for events */
 	bool keeps;                 /* keep_alive_ms was said */

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * Requests of inference, in OpenAI's and Anthropic's form: find the route, hold or queue, proxy to
- * the worker's Unix socket byte for byte, streaming included. Runs in the HTTP server's connection
- * thread (microhttpd, one thread per connection).
+ * Requests of inference, in OpenAI's, Anthropic's and Ollama's form: find the route, hold or queue,
+ * proxy to the worker's Unix socket, streaming included: byte for byte, but for Ollama's, which are
+ * translated. Runs in the HTTP server's connection thread (microhttpd, one thread per connection);
+ * lane.h has the short way.
  */
 
 #include <microhttpd.h>

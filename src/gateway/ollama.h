@@ -41,7 +41,8 @@ void ollama_loaded(struct ollama *o); /* the model is there: what came before wa
 /* The worker's whole answer. ERR_WORKER: it is none that we know. */
 MUST_CHECK bool ollama_whole(struct ollama *o, const char *answer, size_t len, struct buf *ret,
 			     struct err *e);
-/* Bytes of the worker's stream: appends lines. */
-void ollama_feed(struct ollama *o, const char *data, size_t len, struct buf *ret);
+/* Bytes of the worker's stream: appends lines. ERR_WORKER: an event that is too long. */
+MUST_CHECK bool ollama_feed(struct ollama *o, const char *data, size_t len, struct buf *ret,
+			    struct err *e);
 /* Instead of an answer, where nothing was asked: reason is "load" or "unload". */
 void ollama_nothing(struct ollama *o, const char *reason, struct buf *ret);

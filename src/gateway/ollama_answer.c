@@ -82,19 +82,20 @@ static void add_end(const struct ollama *o, json_t *j)
 }
 
 /* Of a chat a message, of a generation its fields. */
-static void add_words(const struct ollama *o, json_t *j, const char *text, const char *thinking,
+static void add_words(const struct ollama *o, json_t *j, const json_t *text, const json_t *thinking,
 		      json_t *calls)
 {
-	json_t *to = j;
+	json_t *to = j,
+	       *said = json_is_string(text) ? json_incref((json_t *)text) : json_string("");
 
 	if (o->kind == OLLAMA_CHAT) {
-		to = json_pack("{s:s, s:s}", "role", "assistant", "content", text);
+		to = json_pack("{s:s, s:o}", "role", "assistant", "content", said);
 		json_object_set_new(j, "message", to);
 	} else {
-		json_object_set_new(j, "response", json_string(text));
+		json_object_set_new(j, "response", said);
 	}
-	if (thinking && thinking[0])
-		json_object_set_new(to, "thinking", json_string(thinking));
+	if (json_string_length(thinking) > 0)
+		json_object_set(to, "thinking", (json_t *)thinking);
 	if (json_array_size(calls) > 0)
 		json_object_set(to, "tool_calls", calls);
 }
@@ -170,7 +171,7 @@ static json_t *calls_of(const struct ollama *o)
 
 	json_array_foreach(o->calls, i, call) {
 		const char *text = text_at(call, "arguments");
-		json_t *arguments = json_loads(text, 0, NULL);
+		json_t *arguments = json_loads(text, JSON_ALLOW_NUL, NULL);
 
 		if (!json_is_object(arguments)) {
 			json_decref(arguments);
@@ -205,8 +206,9 @@ static json_t *whole_words(struct ollama *o, const json_t *answer)
 	calls = calls_of(o);
 	read_reason(o, choice);
 	j = begin(o);
-	add_words(o, j, message ? text_at(message, "content") : text_at(choice, "text"),
-		  text_at(message, "reasoning_content"), calls);
+	add_words(o, j,
+		  message ? json_object_get(message, "content") : json_object_get(choice, "text"),
+		  json_object_get(message, "reasoning_content"), calls);
 	add_end(o, j);
 	return j;
 }
@@ -235,7 +237,7 @@ static json_t *whole_vectors(const struct ollama *o, const json_t *answer)
 
 bool ollama_whole(struct ollama *o, const char *answer, size_t len, struct buf *ret, struct err *e)
 {
-	CLEANUP(json_decref) json_t *json = json_loadb(answer, len, 0, NULL);
+	CLEANUP(json_decref) json_t *json = json_loadb(answer, len, JSON_ALLOW_NUL, NULL);
 	json_t *j;
 
 	read_numbers(o, json);
@@ -251,13 +253,13 @@ bool ollama_whole(struct ollama *o, const char *answer, size_t len, struct buf *
 
 static void say_piece(const struct ollama *o, const json_t *delta, struct buf *ret)
 {
-	const char *text = text_at(
-		delta,
-		o->kind == OLLAMA_CHAT || json_object_get(delta, "content") ? "content" : "text");
-	const char *thinking = text_at(delta, "reasoning_content");
+	const json_t *content = json_object_get(delta, "content");
+	const json_t *text =
+		o->kind == OLLAMA_CHAT || content ? content : json_object_get(delta, "text");
+	const json_t *thinking = json_object_get(delta, "reasoning_content");
 	json_t *j;
 
-	if (!text[0] && !thinking[0])
+	if (json_string_length(text) == 0 && json_string_length(thinking) == 0)
 		return;
 	j = begin(o);
 	add_words(o, j, text, thinking, NULL);
@@ -273,12 +275,12 @@ static void say_end(struct ollama *o, struct buf *ret)
 	o->over = true;
 	if (json_array_size(calls) > 0) {
 		j = begin(o);
-		add_words(o, j, "", NULL, calls);
+		add_words(o, j, NULL, NULL, calls);
 		json_object_set_new(j, "done", json_false());
 		print(ret, j, "\n");
 	}
 	j = begin(o);
-	add_words(o, j, "", NULL, NULL);
+	add_words(o, j, NULL, NULL, NULL);
 	add_end(o, j);
 	print(ret, j, "\n");
 }
@@ -309,18 +311,20 @@ static void read_event(struct ollama *o, const char *event, size_t len, struct b
 		say_piece(o, delta ? delta : choice, ret);
 }
 
-void ollama_feed(struct ollama *o, const char *data, size_t len, struct buf *ret)
+bool ollama_feed(struct ollama *o, const char *data, size_t len, struct buf *ret, struct err *e)
 {
 	size_t at = 0, size;
 
 	if (o->tail.len + len > TAIL_MAX)
-		return;
+		return err_set(e, ERR_WORKER, "an event of the worker is longer than %zu MiB",
+			       TAIL_MAX >> 20);
 	buf_add(&o->tail, data, len);
 	while ((size = continuation_event(o->tail.data + at, o->tail.len - at)) > 0) {
 		read_event(o, o->tail.data + at, size, ret);
 		at += size;
 	}
 	buf_drop(&o->tail, at);
+	return true;
 }
 
 void ollama_nothing(struct ollama *o, const char *reason, struct buf *ret)
@@ -328,7 +332,7 @@ void ollama_nothing(struct ollama *o, const char *reason, struct buf *ret)
 	json_t *j = begin(o);
 
 	o->reason = reason;
-	add_words(o, j, "", NULL, NULL);
+	add_words(o, j, NULL, NULL, NULL);
 	json_object_set_new(j, "done", json_true());
 	json_object_set_new(j, "done_reason", json_string(reason));
 	print(ret, j, "\n");

@@ -46,7 +46,9 @@ static void error_line(const struct err *e, struct buf *ret)
 					       .error_event = error_line,                          \
 					       .sign_of_life = "{" nothing ",\"done\":false}\n",   \
 					       .stream_type = "application/x-ndjson",              \
-					       .rewrites_errors = true}
+					       .rewrites_errors = true,                            \
+					       .whole = ollama_whole,                              \
+					       .feed = ollama_feed}
 
 LINES(ollama_chat, "\"message\":{\"role\":\"assistant\",\"content\":\"\"}");
 LINES(ollama_generate, "\"response\":\"\"");

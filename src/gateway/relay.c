@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WHOLE_MAX (1024 * 1024) /* longer answers go out as they come */
+#define WHOLE_MAX (1024 * 1024)        /* longer answers go out as they come */
+#define ANSWER_MAX ((int64_t)64 << 20) /* of one that is read whole all the same */
 #define BLOCK_SIZE 16384
 #define PIECE_SIZE 4096
 #define EVENT_MAX ((size_t)65536) /* of an answer that is put into one event */
@@ -40,7 +41,7 @@ enum MHD_Result relay_error(const struct dialect *d, const struct err *e, const 
 static void say_error(struct exchange *ex, const struct err *e)
 {
 	ex->state = e->kind == ERR_CANCELLED ? EXCHANGE_OVER : EXCHANGE_LAST_WORDS;
-	if (ex->in_event && !ex->ollama)
+	if (ex->in_event && !ex->dialect->stream_type)
 		buf_str(&ex->words, "\n\n");
 	ex->dialect->error_event(e, &ex->words);
 }
@@ -110,7 +111,8 @@ static bool read_lines(struct exchange *ex, char *out, size_t size, size_t *ret_
 	while (ex->lines.len == 0 && len > 0) {
 		if (!exchange_read(ex, piece, sizeof(piece), &len, e))
 			return false;
-		ollama_feed(ex->ollama, piece, len, &ex->lines);
+		if (len > 0 && !ex->dialect->feed(ex->ollama, piece, len, &ex->lines, e))
+			return err_wrap(e, "model '%s'", ex->model);
 	}
 	*ret_len = ex->lines.len < size ? ex->lines.len : size;
 	if (*ret_len > 0)
@@ -124,8 +126,8 @@ static ssize_t pass_on(struct exchange *ex, char *out, size_t size)
 	struct err e = {0};
 	size_t len;
 
-	if (ex->ollama ? read_lines(ex, out, size, &len, &e)
-		       : exchange_read(ex, out, size, &len, &e)) {
+	if (ex->dialect->feed ? read_lines(ex, out, size, &len, &e)
+			      : exchange_read(ex, out, size, &len, &e)) {
 		if (len == 0)
 			ex->state = EXCHANGE_OVER;
 		return len == 0 ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)len;
@@ -206,7 +208,13 @@ enum MHD_Result relay_waiting(struct exchange *ex, struct MHD_Connection *c)
 static bool read_whole(struct exchange *ex, char **ret, size_t *ret_len, struct err *e)
 {
 	size_t size = (size_t)ex->head.length, len = 0, n = 1;
-	CLEANUP(free) char *data = mem_grow(NULL, size + 1, 1);
+	CLEANUP(free) char *data = NULL;
+
+	if (ex->head.length > ANSWER_MAX)
+		return err_set(e, ERR_WORKER,
+			       "model '%s': the worker's answer has %lld bytes, %lld are read",
+			       ex->model, (long long)ex->head.length, (long long)ANSWER_MAX);
+	data = mem_grow(NULL, size + 1, 1);
 
 	while (n > 0) { /* the last round, with 0, gives slot and connection back */
 		if (!exchange_read(ex, data + len, size + 1 - len, &n, e))
@@ -242,8 +250,8 @@ static enum MHD_Result answer_whole(struct exchange *ex, struct MHD_Connection *
 		free(data);
 		return relay_error(ex->dialect, &e, NULL, c);
 	}
-	if (ex->ollama) {
-		bool ok = ollama_whole(ex->ollama, data, len, &ex->lines, &e);
+	if (ex->dialect->whole) {
+		bool ok = ex->dialect->whole(ex->ollama, data, len, &ex->lines, &e);
 
 		free(data);
 		return ok ? relay_lines(ex, c) : relay_error(ex->dialect, &e, NULL, c);
@@ -258,15 +266,13 @@ static enum MHD_Result answer_whole(struct exchange *ex, struct MHD_Connection *
 
 enum MHD_Result relay_answer(struct exchange *ex, struct MHD_Connection *c)
 {
+	bool known = ex->head.framing == HTTP1_LENGTH;
 	enum MHD_Result queued;
 
-	if (ex->ollama && ex->head.framing != HTTP1_LENGTH)
-		return queue_stream(ex, c, (unsigned)ex->head.status, stream_type(ex),
-				    MHD_SIZE_UNKNOWN);
-	if (!ex->ollama && (ex->head.framing != HTTP1_LENGTH || ex->head.length > WHOLE_MAX))
-		return queue_stream(ex, c, (unsigned)ex->head.status, ex->head.content_type,
-				    ex->head.framing == HTTP1_LENGTH ? (uint64_t)ex->head.length
-								     : MHD_SIZE_UNKNOWN);
+	if (!known || (!ex->dialect->whole && ex->head.length > WHOLE_MAX))
+		return queue_stream(ex, c, (unsigned)ex->head.status,
+				    ex->dialect->feed ? stream_type(ex) : ex->head.content_type,
+				    known ? (uint64_t)ex->head.length : MHD_SIZE_UNKNOWN);
 	queued = answer_whole(ex, c);
 	exchange_free(ex);
 	return queued;

@@ -437,6 +437,24 @@ static void anthropics_streams_get_pings_and_errors_of_their_own(void **state)
 	assert_int_equal(atomic_load(&s->through_microhttpd), 2);
 }
 
+static void an_answer_too_long_to_be_translated_is_502(void **state)
+{
+	static const struct answer script[] = {
+		{"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{", HANG}};
+	static const char body[] = "{\"model\":\"tiny\",\"stream\":false,\"messages\":[{\"role\":"
+				   "\"user\",\"content\":\"hi\"}]}";
+	CLEANUP(buf_done) struct buf got = {0};
+	struct site *s = *state;
+	int fd;
+
+	load(s, script);
+	fd = post(s, "/api/chat", body);
+	read_until(fd, "the worker's answer has 99999999999 bytes", &got);
+	assert_int_equal(strncmp(got.data, "HTTP/1.1 502 ", 13), 0);
+	close(fd);
+	settle(s, 0, 0);
+}
+
 static void an_error_in_a_begun_stream_of_responses_has_its_form(void **state)
 {
 	static const struct answer script[] = {
@@ -662,6 +680,7 @@ int main(void)
 		BOTH(a_stream_that_waits_gets_comments_then_its_answer),
 		BOTH(a_stream_whose_load_fails_ends_with_an_error_event),
 		BOTH(anthropics_streams_get_pings_and_errors_of_their_own),
+		BOTH(an_answer_too_long_to_be_translated_is_502),
 		BOTH(an_error_in_a_begun_stream_of_responses_has_its_form),
 		BOTH(the_only_loaded_model_needs_no_name),
 		BOTH(an_alias_is_the_model),

@@ -8,7 +8,8 @@
 
 static void expect_same(const char *got, const char *wanted)
 {
-	json_t *a = json_loads(got, 0, NULL), *b = json_loads(wanted, 0, NULL);
+	json_t *a = json_loads(got, JSON_ALLOW_NUL, NULL);
+	json_t *b = json_loads(wanted, JSON_ALLOW_NUL, NULL);
 
 	assert_non_null(b);
 	if (!json_equal(a, b))
@@ -108,7 +109,7 @@ static void expect_lines(const struct buf *lines, const char *const *wanted)
 	const char *at = lines->data ? lines->data : "";
 
 	for (; *wanted; wanted++) {
-		json_t *j = json_loads(at, JSON_DISABLE_EOF_CHECK, NULL);
+		json_t *j = json_loads(at, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, NULL);
 		char *text;
 
 		assert_non_null(j);
@@ -126,6 +127,14 @@ static void expect_lines(const struct buf *lines, const char *const *wanted)
 
 #define EVENT(choice) "data: {\"choices\":[{" choice "}]}\n\n"
 #define M "\"model\":\"m\",\"message\":{\"role\":\"assistant\","
+
+static void feed(struct ollama *o, const char *data, size_t len, struct buf *ret)
+{
+	struct err e = {0};
+
+	if (!ollama_feed(o, data, len, ret, &e))
+		fail_msg("%s", e.msg);
+}
 
 static void a_stream_becomes_lines_wherever_it_is_cut(void **state)
 {
@@ -163,7 +172,7 @@ static void a_stream_becomes_lines_wherever_it_is_cut(void **state)
 		for (size_t at = 0; at < sizeof(stream) - 1; at += step) {
 			size_t left = sizeof(stream) - 1 - at;
 
-			ollama_feed(o, stream + at, left < step ? left : step, &lines);
+			feed(o, stream + at, left < step ? left : step, &lines);
 		}
 		expect_lines(&lines, wanted);
 	}
@@ -181,8 +190,46 @@ static void an_error_in_a_stream_is_its_last_line(void **state)
 	CLEANUP(ollama_free) struct ollama *o = ollama_new(OLLAMA_GENERATE, "m");
 	CLEANUP(buf_done) struct buf lines = {0};
 
-	ollama_feed(o, stream, sizeof(stream) - 1, &lines);
+	feed(o, stream, sizeof(stream) - 1, &lines);
 	expect_lines(&lines, wanted);
+}
+
+static void an_event_without_end_is_an_error(void **state)
+{
+	CLEANUP(ollama_free) struct ollama *o = ollama_new(OLLAMA_GENERATE, "m");
+	CLEANUP(buf_done) struct buf lines = {0};
+	static char piece[(size_t)1 << 20];
+	struct err e = {0};
+
+	memset(piece, 'x', sizeof(piece));
+	for (int i = 0; i < 16; i++)
+		feed(o, piece, sizeof(piece), &lines);
+	assert_false(ollama_feed(o, piece, 1, &lines, &e));
+	assert_int_equal(e.kind, ERR_WORKER);
+	assert_non_null(strstr(e.msg, "16 MiB"));
+	assert_int_equal(lines.len, 0);
+}
+
+static void a_nul_is_a_letter(void **state)
+{
+	static const char stream[] = EVENT("\"text\":\"a\\u0000b\"");
+	static const char whole[] =
+		"{\"choices\":[{\"message\":{\"content\":\"a\\u0000b\",\"tool_calls\":[{"
+		"\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"x\\\":\\\"\\\\u0000\\\"}\"}"
+		"}]}}]}";
+	static const char *const wanted[] = {
+		"{\"model\":\"m\",\"response\":\"a\\u0000b\",\"done\":false}", NULL};
+	CLEANUP(ollama_free) struct ollama *piecewise = ollama_new(OLLAMA_GENERATE, "m");
+	CLEANUP(ollama_free) struct ollama *o = ollama_new(OLLAMA_CHAT, "m");
+	CLEANUP(buf_done) struct buf lines = {0};
+	CLEANUP(buf_done) struct buf answer = {0};
+	struct err e = {0};
+
+	feed(piecewise, stream, sizeof(stream) - 1, &lines);
+	expect_lines(&lines, wanted);
+	assert_true(ollama_whole(o, whole, sizeof(whole) - 1, &answer, &e));
+	assert_non_null(strstr(answer.data, "\"content\":\"a\\u0000b\""));
+	assert_non_null(strstr(answer.data, "\"arguments\":{\"x\":\"\\u0000\"}"));
 }
 
 static void answers_that_are_none_are_errors(void **state)
@@ -212,6 +259,8 @@ int main(void)
 		cmocka_unit_test(without_a_question_nothing_is_asked),
 		cmocka_unit_test(a_stream_becomes_lines_wherever_it_is_cut),
 		cmocka_unit_test(an_error_in_a_stream_is_its_last_line),
+		cmocka_unit_test(an_event_without_end_is_an_error),
+		cmocka_unit_test(a_nul_is_a_letter),
 		cmocka_unit_test(answers_that_are_none_are_errors),
 	};
 
