@@ -109,13 +109,22 @@ struct lane {
 bool lane_watch(const struct lane *l, struct source *s, uint32_t events);
 /* Closes its descriptor; freed at the end of the round. */
 void lane_bury(struct lane *l, struct source *s);
+
+/* --- lane_client.c ------------------------------------------------------ */
+
+/* Lets in who knocks, in turn to each of the team. */
+void lane_open_door(struct lane *l, const struct door *d);
+/* Takes those whom the first one, or a mover, sent over. */
+void lane_welcome_arrived(struct lane *l);
+void lane_ring(const struct lane *l); /* any thread: look at `arrived` */
+void lane_client_event(struct lane *l, struct client *c, uint32_t events);
+/* Now and then: must it end, move, or leave? */
+void lane_look_at(struct lane *l, struct client *c);
+/* READING: looks at what is there. */
+void lane_read(struct lane *l, struct client *c);
 void lane_close_client(struct lane *l, struct client *c);
 /* Unread as it is, to microhttpd. */
 void lane_hand_over(struct lane *l, struct client *c);
-/* READING: looks at what is there. */
-void lane_read(struct lane *l, struct client *c);
-
-void lane_ring(const struct lane *l); /* any thread: look at `arrived` */
 /* Out of the lane, with all that it holds there; its descriptor, which stays open. */
 int lane_release(struct lane *l, struct client *c);
 
