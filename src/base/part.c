@@ -68,6 +68,13 @@ void part_done(struct part *p)
 	*p = (struct part){.fd = -1};
 }
 
+void part_touch(const char *target)
+{
+	CLEANUP(free) char *path = mem_printf("%s.part", target);
+
+	(void)utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
 bool part_add(struct part *p, const void *data, size_t len, struct err *e)
 {
 	if (!fs_write_all(p->fd, data, len, p->path, e))

@@ -37,6 +37,12 @@ char *part_version(const struct part *p, const char *url);
 MUST_CHECK bool part_set_version(struct part *p, const char *url, const char *version,
 				 struct err *e);
 
+/* Whoever wants the rest of it soon says so: it is not abandoned. */
+void part_touch(const char *target);
+/* part_sweep.c. Removes the parts below a folder that nobody is at and whose last byte, or touch,
+ * is so old. Links are not followed. The bytes of them. */
+int64_t part_sweep(const char *folder, int64_t age_s);
+
 static inline void part_done_p(struct part *p)
 {
 	part_done(p);

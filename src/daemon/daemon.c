@@ -2,6 +2,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include "api/api.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/part.h"
 #include "daemon/data_dir.h"
 #include "daemon/leave.h"
 #include "daemon/manager.h"
@@ -120,6 +122,14 @@ static bool open_folders(struct daemon *d, struct err *e)
 	return true;
 }
 
+static void sweep(const char *folder)
+{
+	int64_t bytes = part_sweep(folder, PULL_PART_AGE_S);
+
+	if (bytes > 0)
+		log_info("abandoned downloads removed folder=\"%s\" bytes=%" PRId64, folder, bytes);
+}
+
 static bool open_state(struct daemon *d, struct err *e)
 {
 	const struct config *c = d->config;
@@ -139,6 +149,8 @@ static bool open_state(struct daemon *d, struct err *e)
 	if (!db_open(db, &d->db, e) || !tasks_open(d->db, log_dir, &d->tasks, e) ||
 	    !store_open(store, d->owner, &d->store, e) || !engine_open(&es, &d->engine, e))
 		return false;
+	sweep(d->models_dir);
+	sweep(cache);
 	if (!config_variables(c->worker_env, &d->worker_env, e))
 		return err_wrap(e, "worker_env");
 	struct envs_settings ns = {.db = d->db,

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/fs.h"
+#include "base/part.h"
 #include "model/catalog.h"
 #include "model/hub_note.h"
 #include "model/hub_priv.h"
@@ -73,7 +74,7 @@ static size_t file_count(const struct hub_pull *p)
 	return p->choice.count + p->projector;
 }
 
-/* So much of it is here: all, or an unfinished part. */
+/* So much of it is here: all, or an unfinished part, which is wanted again. */
 static int64_t bytes_here(const struct hub_pull *p, const struct hub_file *f)
 {
 	CLEANUP(free) char *path = hub_local_path(p, f);
@@ -82,12 +83,13 @@ static int64_t bytes_here(const struct hub_pull *p, const struct hub_file *f)
 
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == f->size)
 		return f->size;
+	part_touch(path);
 	return stat(part, &st) == 0 && st.st_size < f->size ? st.st_size : 0;
 }
 
 static bool check_room(struct hub_pull *p, struct err *e)
 {
-	int64_t need = 0, room = 0;
+	int64_t need = 0;
 
 	for (size_t i = 0; i < file_count(p); i++) {
 		const struct hub_file *f = &p->choice.files[i];
@@ -97,13 +99,8 @@ static bool check_room(struct hub_pull *p, struct err *e)
 			       err_hint(e, "is hf_endpoint right?");
 		need += f->size - bytes_here(p, f);
 	}
-	if (!fs_free_bytes(p->folder, &room, e))
-		return false;
-	if (room >= need)
-		return true;
-	err_set(e, ERR_NO_SPACE, "'%.100s' needs %lld MB more in '%.200s', which has %lld", p->said,
-		(long long)(need / 1000000), p->s->models_dir, (long long)(room / 1000000));
-	return err_hint(e, "make room there, or choose a smaller quantisation");
+	return pull_check_room(p->task, p->s->models_dir, p->said, need,
+			       ", or choose a smaller quantisation", e);
 }
 
 static bool look(struct task *t, void *arg, struct err *e)

@@ -183,7 +183,7 @@ static bool look_here(struct pull *p, struct err *e)
 static bool make_stage(struct pull *p, struct err *e)
 {
 	static const char *const folders[] = {"tmp", "out", "files"};
-	int64_t room, need = 2 * p->source->archive_bytes + p->source->file_bytes;
+	int64_t need = 2 * p->source->archive_bytes + p->source->file_bytes;
 
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
 		CLEANUP(free) char *path = fs_join(p->stage, folders[i]);
@@ -191,13 +191,7 @@ static bool make_stage(struct pull *p, struct err *e)
 		if (!fs_mkdirs(path, 0700, e))
 			return false;
 	}
-	if (!fs_free_bytes(p->stage, &room, e))
-		return false;
-	if (room >= need)
-		return true;
-	err_set(e, ERR_NO_SPACE, "'%s' needs %lld MB in '%s', which has %lld", p->source->name,
-		(long long)(need / 1000000), p->models_dir, (long long)(room / 1000000));
-	return err_hint(e, "make room there");
+	return pull_check_room(p->task, p->models_dir, p->source->name, need, "", e);
 }
 
 static bool run_pip(struct pull *p, struct err *e)

@@ -21,6 +21,9 @@ struct pull_source {
 	int64_t file_bytes;
 };
 
+/* A part that was not gone on with for a week is not wanted any more. */
+#define PULL_PART_AGE_S (7 * 24 * 3600)
+
 /* NULL: unknown. */
 const struct pull_source *pull_find(const char *name);
 /* Names, separated by ", ". */
@@ -50,6 +53,10 @@ MUST_CHECK bool pull_lock(struct task *t, const char *path, const char *what, in
 			  struct err *e);
 /* Says that it is not here and `offline` is set. False. */
 bool pull_offline(const char *what, struct err *e);
+/* So many bytes more fit there, once downloads that nobody goes on with are removed if they must
+ * be. ERR_NO_SPACE. hint: what else than making room may help, "" for nothing. */
+MUST_CHECK bool pull_check_room(struct task *t, const char *models_dir, const char *what,
+				int64_t need, const char *hint, struct err *e);
 /* ERR_CONFLICT: the id belongs to another file, or one of the names to another model. */
 MUST_CHECK bool pull_id_is_free(struct db *db, const char *id, const char *path,
 				const char *options, struct err *e);

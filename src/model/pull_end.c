@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/part.h"
 #include "model/catalog.h"
 #include "model/pull.h"
 
@@ -28,6 +29,34 @@ bool pull_offline(const char *what, struct err *e)
 {
 	(void)err_set(e, ERR_UNAVAILABLE, "'%.200s' is not here, and the daemon is offline", what);
 	return err_hint(e, "set offline to no in shunt.conf, or bring the file and shunt add FILE");
+}
+
+static void sweep(struct task *t, const char *models_dir)
+{
+	int64_t bytes = part_sweep(models_dir, PULL_PART_AGE_S);
+
+	if (bytes > 0)
+		task_logf(t, "removed %lld MB of downloads that nobody went on with",
+			  (long long)(bytes / 1000000));
+}
+
+bool pull_check_room(struct task *t, const char *models_dir, const char *what, int64_t need,
+		     const char *hint, struct err *e)
+{
+	int64_t room = 0;
+
+	if (!fs_free_bytes(models_dir, &room, e))
+		return false;
+	if (room >= need)
+		return true;
+	sweep(t, models_dir);
+	if (!fs_free_bytes(models_dir, &room, e))
+		return false;
+	if (room >= need)
+		return true;
+	err_set(e, ERR_NO_SPACE, "'%.100s' needs %lld MB more in '%.200s', which has %lld", what,
+		(long long)(need / 1000000), models_dir, (long long)(room / 1000000));
+	return err_hint(e, "make room there%s", hint);
 }
 
 static bool is_free(struct db *db, const char *id, const char *path, struct err *e)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -550,6 +551,50 @@ def test_a_cancelled_pull_goes_on_where_it_was(daemon, hub, gguf):
     pulled(daemon)
     assert hub.contents()[1]["Range"] == "bytes=16384-"
     assert left_over(daemon) == [f"hf/{REPO}/{FILE}"]
+
+
+def put_part(folder, name: str, size: int, days: float):
+    part = folder / "hf" / "other/Other-GGUF" / f"{name}.gguf.part"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("wb") as f:
+        os.posix_fallocate(f.fileno(), 0, size)
+    then = time.time() - days * 86400
+    os.utime(part, (then, then))
+    return part
+
+
+def test_what_nobody_goes_on_with_goes_when_the_daemon_starts(make_daemon, hub):
+    daemon = make_daemon(hf_endpoint=hub.url)
+    folder = daemon.state / "models"
+    old = put_part(folder, "old", 1000, 7.1)
+    young = put_part(folder, "young", 1000, 6.9)
+    daemon.start()
+    assert not old.exists()
+    assert young.exists()
+    assert any("abandoned downloads removed" in line for line in daemon.lines)
+
+
+def test_what_nobody_goes_on_with_makes_room(make_daemon, hub, gguf, small_disk):
+    folder, _ = small_disk
+    daemon = make_daemon(hf_endpoint=hub.url).start()
+    (daemon.state / "models").rmdir()
+    (daemon.state / "models").symlink_to(folder)
+    hub.add(REPO, FILE, gguf + bytes(30 << 20))
+    young = put_part(folder, "young", 40 << 20, 1)
+    filler = put_part(folder, "filler", 40 << 20, 1)
+    assert refused(daemon)["type"] == "no_space"
+    filler.unlink()
+    old = put_part(folder, "old", 40 << 20, 8)
+    (folder / "hf" / REPO).mkdir(exist_ok=True)
+    own = folder / "hf" / REPO / f"{FILE}.part"
+    own.write_bytes(gguf[:16384])
+    os.utime(own, (0, 0))
+    task = pull(daemon)
+    assert task["state"] == "succeeded", task
+    assert hub.contents()[0]["Range"] == "bytes=16384-", "its own is gone on with"
+    assert not old.exists()
+    assert young.exists()
+    assert "nobody went on with" in daemon.http.get(f"/tasks/{task['id']}/log").text
 
 
 def test_offline_nothing_is_tried(make_daemon, hub):
