@@ -49,6 +49,9 @@ MUST_CHECK bool db_model_get(struct db *db, const char *id, struct db_model *ret
 /* All models by id; *ret_list is an array of *ret_count, free with db_models_free. */
 MUST_CHECK bool db_model_list(struct db *db, struct db_model **ret_list, size_t *ret_count,
 			      struct err *e);
+/* Those that have the option `aliases`, at least. */
+MUST_CHECK bool db_model_list_aliased(struct db *db, struct db_model **ret_list, size_t *ret_count,
+				      struct err *e);
 void db_models_free(struct db_model *list, size_t count);
 MUST_CHECK bool db_model_set_options(struct db *db, const char *id, const char *options,
 				     struct err *e);

@@ -54,13 +54,26 @@ bool db_model_get(struct db *db, const char *id, struct db_model *ret, struct er
 	return record_get(db, &models, id, ret, e);
 }
 
-bool db_model_list(struct db *db, struct db_model **ret_list, size_t *ret_count, struct err *e)
+static bool list(struct db *db, const char *which, struct db_model **ret_list, size_t *ret_count,
+		 struct err *e)
 {
 	DB_LOCK(db);
 	CLEANUP(query_end) struct query q = {0};
 
-	return record_select(db, &models, "ORDER BY id", &q, e) &&
+	return record_select(db, &models, which, &q, e) &&
 	       record_rows(&q, &models, (void **)ret_list, ret_count, e);
+}
+
+bool db_model_list(struct db *db, struct db_model **ret_list, size_t *ret_count, struct err *e)
+{
+	return list(db, "ORDER BY id", ret_list, ret_count, e);
+}
+
+bool db_model_list_aliased(struct db *db, struct db_model **ret_list, size_t *ret_count,
+			   struct err *e)
+{
+	return list(db, "WHERE instr(options, '\"aliases\"') > 0 ORDER BY id", ret_list, ret_count,
+		    e);
 }
 
 static bool set_text(struct db *db, const char *sql, const char *doing, const char *id,

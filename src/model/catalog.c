@@ -88,8 +88,8 @@ static void describe(struct db_model *m, const char *options, bool pulled)
 	m->created = clock_wall_ms();
 }
 
-bool catalog_add(struct db *db, const char *path, const char *id, const char *options, bool pulled,
-		 struct db_model *ret, struct err *e)
+bool catalog_describe(const char *path, const char *id, const char *options, bool pulled,
+		      struct db_model *ret, struct err *e)
 {
 	struct db_model m = {0};
 
@@ -99,19 +99,37 @@ bool catalog_add(struct db *db, const char *path, const char *id, const char *op
 				   "digit; 'loaded' is reserved");
 	}
 	m.path = absolute(path);
-	if (catalog_read_file(&m, e)) {
-		m.id = id ? mem_dup(id) : catalog_id_from_path(path);
-		describe(&m, options, pulled);
-		if (!catalog_names_free(db, m.id, m.options, e)) {
-			db_model_done(&m);
-			return false;
-		}
-		if (db_model_insert(db, &m, e)) {
-			*ret = m;
-			return true;
-		}
-		if (e->kind == ERR_CONFLICT)
-			(void)err_hint(e, "give it another id, or shunt rm %.150s first", m.id);
+	if (!catalog_read_file(&m, e)) {
+		db_model_done(&m);
+		return false;
+	}
+	m.id = id ? mem_dup(id) : catalog_id_from_path(path);
+	describe(&m, options, pulled);
+	*ret = m;
+	return true;
+}
+
+bool catalog_enter(struct db *db, const struct db_model *m, struct err *e)
+{
+	if (!catalog_names_free(db, m->id, m->options, e))
+		return false;
+	if (db_model_insert(db, m, e))
+		return true;
+	if (e->kind == ERR_CONFLICT)
+		(void)err_hint(e, "give it another id, or shunt rm %.150s first", m->id);
+	return false;
+}
+
+bool catalog_add(struct db *db, const char *path, const char *id, const char *options, bool pulled,
+		 struct db_model *ret, struct err *e)
+{
+	struct db_model m = {0};
+
+	if (!catalog_describe(path, id, options, pulled, &m, e))
+		return false;
+	if (catalog_enter(db, &m, e)) {
+		*ret = m;
+		return true;
 	}
 	db_model_done(&m);
 	return false;

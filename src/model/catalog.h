@@ -20,10 +20,15 @@ char *catalog_id_from_path(const char *path);
  * ERR_CONFLICT names the model that has one of the names. */
 MUST_CHECK bool catalog_names_free(struct db *db, const char *id, const char *options,
 				   struct err *e);
-/* Reads the GGUF and inserts the row. id NULL: from the file name. path is made absolute. options:
- * JSON text or NULL (already checked). */
+/* Reads the GGUF and inserts the row: catalog_describe(), then catalog_enter(). */
 MUST_CHECK bool catalog_add(struct db *db, const char *path, const char *id, const char *options,
 			    bool pulled, struct db_model *ret, struct err *e);
+/* What the row would be. id NULL: from the file name. path is made absolute. options: JSON text or
+ * NULL (already checked). Fails for the file's or the id's sake. */
+MUST_CHECK bool catalog_describe(const char *path, const char *id, const char *options, bool pulled,
+				 struct db_model *ret, struct err *e);
+/* Inserts it. ERR_CONFLICT: one of its names is taken. */
+MUST_CHECK bool catalog_enter(struct db *db, const struct db_model *m, struct err *e);
 /* Reads the GGUF at m->path anew into m: size, architecture, name, quantization, parameters,
  * context length, mode. */
 MUST_CHECK bool catalog_read_file(struct db_model *m, struct err *e);

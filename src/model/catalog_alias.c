@@ -61,7 +61,10 @@ bool catalog_names_free(struct db *db, const char *id, const char *options, stru
 	bool ok;
 
 	option_aliases(options, &aliases);
-	ok = check_own(id, &aliases, e) && db_model_list(db, &all, &count, e);
+	/* Another's id is found by the row itself: with no alias, only theirs matter. */
+	ok = check_own(id, &aliases, e) &&
+	     (aliases.count ? db_model_list(db, &all, &count, e)
+			    : db_model_list_aliased(db, &all, &count, e));
 	for (size_t i = 0; i < count && ok; i++)
 		ok = strcmp(all[i].id, id) == 0 || check_other(&all[i], id, &aliases, e);
 	db_models_free(all, count);

@@ -26,6 +26,7 @@ struct search {
 	size_t seen_count;
 	int entries, models;
 	bool whole;
+	struct err why; /* not the files' fault: ends it */
 };
 
 /* A folder on the way down. */
@@ -87,12 +88,31 @@ static void unfit(struct search *s, const char *path, const char *reason)
 	s->tell(s->arg, &d);
 }
 
+/* A file that nobody has looked at. */
+static void try_new(struct search *s, const char *path, const struct stat *st)
+{
+	struct discovery d = {.kind = DISCOVERED_NEW, .path = path};
+	struct db_model m = {0};
+	struct err e = {0};
+	bool readable = catalog_describe(path, NULL, NULL, false, &m, &e);
+
+	if (readable && catalog_enter(s->db, &m, &e)) {
+		remember(s, st, m.id);
+		d.id = m.id;
+		s->tell(s->arg, &d);
+	} else if (readable && e.kind != ERR_CONFLICT) {
+		s->why = e;
+	} else {
+		remember(s, st, NULL);
+		unfit(s, path, e.msg);
+	}
+	db_model_done(&m);
+}
+
 static void meet(struct search *s, const char *path, const struct stat *st)
 {
 	const struct seen *known = find_seen(s, st);
 	struct discovery d = {.kind = DISCOVERED_KNOWN, .path = path};
-	struct db_model m = {0};
-	struct err e = {0};
 
 	if (known) {
 		d.id = known->id;
@@ -100,20 +120,10 @@ static void meet(struct search *s, const char *path, const struct stat *st)
 			s->tell(s->arg, &d);
 		return;
 	}
-	if (++s->models > DISCOVER_MODELS) {
+	if (++s->models > DISCOVER_MODELS)
 		s->whole = false;
-		return;
-	}
-	if (!catalog_add(s->db, path, NULL, NULL, false, &m, &e)) {
-		remember(s, st, NULL);
-		unfit(s, path, e.msg);
-		return;
-	}
-	remember(s, st, m.id);
-	d.kind = DISCOVERED_NEW;
-	d.id = m.id;
-	s->tell(s->arg, &d);
-	db_model_done(&m);
+	else
+		try_new(s, path, st);
 }
 
 static void walk(struct search *s, const char *path, int depth);
@@ -135,7 +145,7 @@ static bool look(void *arg, const char *name, struct err *e)
 		return true; /* gone meanwhile */
 	if (S_ISDIR(st.st_mode)) {
 		walk(s, path, l->depth + 1);
-		return true;
+		return s->why.kind == ERR_NONE;
 	}
 	if (len < 6 || strcasecmp(name + len - 5, ".gguf") != 0 || is_later_part(name))
 		return true;
@@ -143,7 +153,7 @@ static bool look(void *arg, const char *name, struct err *e)
 		unfit(s, path, "the link leads nowhere");
 	else if (S_ISREG(st.st_mode))
 		meet(s, path, &st);
-	return true;
+	return s->why.kind == ERR_NONE;
 }
 
 static void walk(struct search *s, const char *path, int depth)
@@ -153,7 +163,7 @@ static void walk(struct search *s, const char *path, int depth)
 
 	if (depth > DISCOVER_DEPTH)
 		s->whole = false;
-	else if (!fs_each(path, look, &l, &e))
+	else if (!fs_each(path, look, &l, &e) && s->why.kind == ERR_NONE)
 		unfit(s, path, e.msg);
 }
 
@@ -172,6 +182,10 @@ bool discover(struct db *db, const char *folder, void (*tell)(void *arg, const s
 	if (!remember_catalogue(&s, e))
 		return false;
 	walk(&s, real, 0);
+	if (s.why.kind != ERR_NONE) {
+		*e = s.why;
+		return false;
+	}
 	*ret_whole = s.whole;
 	return true;
 }

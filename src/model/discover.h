@@ -24,7 +24,7 @@ struct discovery {
 };
 
 /* Tells of each. *ret_whole: false when a bound above ended it. ERR_NOT_FOUND, ERR_INVALID: no
- * folder. */
+ * folder; others are the database's, and what was told before it is registered. e: not NULL. */
 MUST_CHECK bool discover(struct db *db, const char *folder,
 			 void (*tell)(void *arg, const struct discovery *d), void *arg,
 			 bool *ret_whole, struct err *e);

@@ -2,6 +2,7 @@
 """scan: what is here already is registered, once."""
 
 import os
+import sqlite3
 from pathlib import Path
 
 import gguf_file
@@ -105,6 +106,34 @@ def test_the_bounds(daemon, tmp_path):
     found = scan(daemon, tmp_path / "x")
     assert found["added"] == []
     assert found["whole"] is False
+
+
+def test_what_the_database_cannot_do_is_no_files_fault(daemon, tmp_path):
+    for name in "abcd":
+        tiny(tmp_path / "m" / f"{name}.gguf")
+    db = sqlite3.connect(daemon.state / "shunt.db")
+    db.execute(
+        "CREATE TRIGGER broken BEFORE INSERT ON models WHEN NEW.id = 'c' "
+        "BEGIN SELECT RAISE(FAIL, 'the disk is gone'); END"
+    )
+    db.commit()
+    error = daemon.post(SCAN, {"path": str(tmp_path / "m")}, 500)["error"]
+    assert "the disk is gone" in error["message"]
+    db.execute("DROP TRIGGER broken")
+    db.commit()
+    db.close()
+    found = scan(daemon, tmp_path / "m")
+    assert ids(found["known"]) == ["a", "b"], "what was told is registered"
+    assert ids(found["added"]) == ["c", "d"]
+
+
+def test_a_name_that_is_an_alias_is_taken(daemon, fake_model, tmp_path):
+    daemon.add(fake_model().path, aliases=["b"])
+    for name in "abc":
+        tiny(tmp_path / "m" / f"{name}.gguf")
+    found = scan(daemon, tmp_path / "m")
+    assert ids(found["added"]) == ["a", "c"]
+    assert "alias" in found["skipped"][0]["reason"]
 
 
 def test_what_is_no_folder(daemon, tmp_path):

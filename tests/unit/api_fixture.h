@@ -292,6 +292,17 @@ bool catalog_add(struct db *db, const char *path, const char *id, const char *op
 	return insert_row(db, id, options, e) && db_model_get(db, id, ret, e);
 }
 
+bool catalog_describe(const char *path, const char *id, const char *options, bool pulled,
+		      struct db_model *ret, struct err *e)
+{
+	return err_set(e, ERR_INVALID, "'%s' is no model", path);
+}
+
+bool catalog_enter(struct db *db, const struct db_model *m, struct err *e)
+{
+	return db_model_insert(db, m, e);
+}
+
 bool catalog_remove_files(const struct db_model *m, struct err *e)
 {
 	return unlink(m->path) == 0 || err_sys(e, errno, "removing '%s'", m->path);
