@@ -46,6 +46,7 @@ json_t *task_json(struct api *a, const struct db_task *t, bool with_log)
 	json_object_set_new(j, "step_n", json_integer(t->step_n));
 	json_object_set_new(j, "step_count", json_integer(t->step_count));
 	json_object_set_new(j, "percent", json_real(t->percent));
+	json_object_set_new(j, "done", json_boolean(tasks_is_done(t)));
 	json_object_set_new(j, "message", answer_text(t->message));
 	json_object_set_new(j, "error", error_json(t));
 	json_object_set_new(j, "result", result);

@@ -77,10 +77,10 @@ bool environments_rebuild(struct call *c, struct err *e)
 	return true;
 }
 
-/* A finished task's error as our own. */
+/* A task's error as our own. */
 static bool outcome(const struct call *c, const struct db_task *t, struct err *e)
 {
-	if (strcmp(t->state, "succeeded") == 0)
+	if (tasks_is_done(t))
 		return true;
 	if (!t->error_message) {
 		(void)err_set(e, ERR_UNAVAILABLE, "task %s is %s", t->id, t->state);

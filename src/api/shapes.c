@@ -316,6 +316,7 @@ static const struct field task_fields[] = {
 	FIELD("step_n", INT, true, "number of the step"),
 	FIELD("step_count", INT, true, "how many there are"),
 	FIELD("percent", NUMBER, true, "of the whole"),
+	FIELD("done", BOOL, true, "what was asked for is; extra steps may still run"),
 	FIELD("message", TEXT_NULL, true, "for people"),
 	FIELD("error", FIELD_OBJECT | FIELD_NULL, true, "of a failed one", .shape = &error_inner),
 	FIELD("result", FIELD_OBJECT | FIELD_NULL, true, "what its kind tells at the end"),

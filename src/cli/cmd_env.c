@@ -59,7 +59,8 @@ static bool see_it_through(const struct cli_options *o, const struct args *a, co
 {
 	CLEANUP(json_decref) json_t *task = NULL;
 
-	if (!args_has(a, "detach") && !follow_task(o, client_text(answer, "task_id"), &task, e))
+	if (!args_has(a, "detach") &&
+	    !follow_task(o, client_text(answer, "task_id"), false, &task, e))
 		return false;
 	if (o->json)
 		client_print(task ? task : answer);

@@ -89,7 +89,7 @@ bool pull_model(const struct cli_options *o, const char *name, const char *as, c
 
 	if (!client_call(o, NULL, json_pack("{ss ss*}", "pull", name, "id", as), &answer, e,
 			 "/llm/api/models") ||
-	    !follow_task(o, client_text(answer, "task_id"), &task, e))
+	    !follow_task(o, client_text(answer, "task_id"), false, &task, e))
 		return false;
 	*ret_id = mem_dup(client_text(json_object_get(task, "result"), "model"));
 	return true;

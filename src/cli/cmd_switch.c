@@ -58,7 +58,7 @@ bool switch_model(const struct cli_options *o, const char *id, const char *backe
 	}
 	if (!o->quiet && !o->json)
 		fprintf(stderr, "%s\n", client_text(answer, "message"));
-	return follow_task(o, client_text(answer, "task_id"), NULL, e);
+	return follow_task(o, client_text(answer, "task_id"), false, NULL, e);
 }
 
 bool command_switch(const struct cli_options *o, const struct args *a, struct err *e)
@@ -94,7 +94,7 @@ bool command_load(const struct cli_options *o, const struct args *a, struct err 
 			client_print(answer);
 		return true;
 	}
-	return follow_task(o, client_text(answer, "task_id"), NULL, e) &&
+	return follow_task(o, client_text(answer, "task_id"), false, NULL, e) &&
 	       print_model(o, escaped, e);
 }
 

@@ -76,7 +76,7 @@ bool command_tasks(const struct cli_options *o, const struct args *a, struct err
 	if (args_has(a, "log"))
 		return print_log(o, log, e);
 	if (args_has(a, "follow"))
-		return follow_task(o, a->words[0], NULL, e);
+		return follow_task(o, a->words[0], true, NULL, e);
 	if (o->json) {
 		client_print(answer);
 		return true;

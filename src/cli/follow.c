@@ -16,6 +16,7 @@
 
 struct follow {
 	const struct cli_options *o;
+	bool to_end; /* also what comes after all that was asked for */
 	struct sse sse;
 	json_t *last;   /* newest snapshot */
 	char line[256]; /* last plain line */
@@ -24,12 +25,17 @@ struct follow {
 	int64_t began;
 };
 
-static bool is_final(const json_t *task)
+static bool is_done(const json_t *task)
+{
+	return json_is_true(json_object_get(task, "done"));
+}
+
+static bool is_over(const struct follow *f, const json_t *task)
 {
 	const char *state = client_text(task, "state");
 
-	return strcmp(state, "succeeded") == 0 || strcmp(state, "failed") == 0 ||
-	       strcmp(state, "cancelled") == 0;
+	return (is_done(task) && !f->to_end) || strcmp(state, "succeeded") == 0 ||
+	       strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0;
 }
 
 static void draw_bar(struct follow *f)
@@ -89,7 +95,7 @@ static bool on_event(void *arg, const char *data)
 		show(f);
 	}
 	json_decref(event);
-	return !(f->last && is_final(f->last));
+	return !(f->last && is_over(f, f->last));
 }
 
 static bool on_bytes(void *arg, const char *data, size_t len)
@@ -114,7 +120,7 @@ static bool outcome(struct follow *f, const char *id, struct err *e)
 	const json_t *error = json_object_get(f->last, "error");
 	const char *hint = client_text(error, "hint");
 
-	if (strcmp(client_text(f->last, "state"), "succeeded") == 0)
+	if (is_done(f->last))
 		return true;
 	(void)err_set(e, err_kind_from_name(client_text(error, "type")), "%s",
 		      client_text(error, "message"));
@@ -130,21 +136,22 @@ static bool last_word(struct follow *f, const char *id, struct err *e)
 	CLEANUP(json_decref) json_t *answer = NULL;
 	json_t *task;
 
-	if (f->last && is_final(f->last))
+	if (f->last && is_over(f, f->last))
 		return true;
 	if (!client_call(f->o, NULL, NULL, &answer, e, "/tasks/%s", id))
 		return false;
 	task = json_object_get(answer, "task");
-	if (!task || !is_final(task))
+	if (!task || !is_over(f, task))
 		return err_set(e, ERR_SYSTEM, "lost sight of task %s", id);
 	json_decref(f->last);
 	f->last = json_incref(task);
 	return true;
 }
 
-bool follow_task(const struct cli_options *o, const char *id, json_t **ret, struct err *e)
+bool follow_task(const struct cli_options *o, const char *id, bool to_end, json_t **ret,
+		 struct err *e)
 {
-	struct follow f = {.o = o, .began = clock_ms()};
+	struct follow f = {.o = o, .to_end = to_end, .began = clock_ms()};
 	CLEANUP(free) char *escaped = client_escape(id);
 	CLEANUP(free) char *path = mem_printf("/tasks/%s/stream", escaped);
 	struct err broken = {0};

@@ -9,8 +9,9 @@
 #include "base/err.h"
 #include "cli/cli.h"
 
-/* Shows the task until it is finished. A failed or cancelled one is an error: its type, message and
+/* Shows the task until all that it was asked for is done, or to_end: until nothing of it runs any
+ * more. A failed or cancelled one is an error: its type, message and
  * hint. *ret (may be NULL): its last snapshot, the caller's. Ctrl-C leaves the task running and is
  * ERR_CANCELLED. */
-MUST_CHECK bool follow_task(const struct cli_options *o, const char *id, json_t **ret,
+MUST_CHECK bool follow_task(const struct cli_options *o, const char *id, bool to_end, json_t **ret,
 			    struct err *e);

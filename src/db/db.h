@@ -133,6 +133,7 @@ struct db_task {
 	char *error_type, *error_message, *error_hint; /* NULL unless failed or cancelled */
 	char *result;                       /* JSON object that the kind defines, NULL: none */
 	int64_t created, started, finished; /* wall ms, 0: not yet */
+	bool done; /* running, but all that it was asked for is done; not in the database */
 };
 void db_task_done(struct db_task *t);
 void db_task_copy(const struct db_task *from, struct db_task *to);

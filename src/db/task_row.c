@@ -39,6 +39,7 @@ void db_task_done(struct db_task *t)
 void db_task_copy(const struct db_task *from, struct db_task *to)
 {
 	record_copy(&tasks, from, to);
+	to->done = from->done;
 }
 
 void db_tasks_free(struct db_task *list, size_t count)

@@ -109,6 +109,9 @@ static bool apply(struct task *t, void *arg, struct err *e)
 	     (c->is_load ? apply_load(c, &m, t, e) : apply_switch(c, &m, t, e));
 	entry_release(c->sw, c->entry);
 	db_model_done(&m);
+	/* Only Python is missing: the next change of the model need not wait for pip. */
+	if (ok && c->environment)
+		change_ended(c, &(const struct err){0});
 	return ok;
 }
 
@@ -151,13 +154,6 @@ static bool add_python(struct task *t, void *arg, struct err *e)
 	return envs_make_python(c->sw->s.envs, c->environment, t, e);
 }
 
-/* The model is where it was to go: the next change of it need not wait for pip. */
-static bool add_python_after(struct task *t, void *arg, struct err *e)
-{
-	change_ended(arg, &(const struct err){0});
-	return add_python(t, arg, e);
-}
-
 static const struct task_step create_steps[] = {
 	{"Preparing the environment", 95, prepare, NULL},
 	{"Adding Python", 5, add_python, NULL},
@@ -166,7 +162,7 @@ static const struct task_step create_steps[] = {
 static const struct task_step full_steps[] = {
 	{"Preparing the environment", 85, prepare, NULL},
 	{"Switching", 10, apply, NULL},
-	{"Adding Python", 5, add_python_after, NULL},
+	{"Adding Python", 5, add_python, NULL},
 };
 
 static const struct task_step instant_steps[] = {
@@ -180,7 +176,7 @@ static const struct task_step load_steps[] = {
 static const struct task_step build_and_load_steps[] = {
 	{"Preparing the environment", 75, prepare, NULL},
 	{"Loading", 20, apply, NULL},
-	{"Adding Python", 5, add_python_after, NULL},
+	{"Adding Python", 5, add_python, NULL},
 };
 
 void change_plan(struct task_spec *spec, enum change_kind kind)

@@ -203,6 +203,21 @@ static void report(struct rebuild *r, struct task *t)
 			     json_string_value(json_array_get(r->left, 0)), left > 1 ? ", …" : "");
 }
 
+static void ended(void *arg, const struct err *outcome)
+{
+	struct rebuild *r = arg, **p;
+
+	(void)outcome;
+	pthread_mutex_lock(&r->sw->lock);
+	for (p = &r->sw->rebuilds; *p; p = &(*p)->next) {
+		if (*p == r) {
+			*p = r->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&r->sw->lock);
+}
+
 static bool reload(struct task *t, void *arg, struct err *e)
 {
 	struct rebuild *r = arg;
@@ -216,6 +231,7 @@ static bool reload(struct task *t, void *arg, struct err *e)
 		if (!with_model(r, users.items[i], t, renew, e))
 			return false;
 	report(r, t);
+	ended(r, NULL); /* only Python is missing: another rebuild need not wait for pip */
 	return true;
 }
 
@@ -247,27 +263,10 @@ static void put_back(struct task *t, void *arg)
 	}
 }
 
-static void ended(void *arg, const struct err *outcome)
-{
-	struct rebuild *r = arg, **p;
-
-	(void)outcome;
-	pthread_mutex_lock(&r->sw->lock);
-	for (p = &r->sw->rebuilds; *p; p = &(*p)->next) {
-		if (*p == r) {
-			*p = r->next;
-			break;
-		}
-	}
-	pthread_mutex_unlock(&r->sw->lock);
-}
-
-/* Another rebuild need not wait for pip. */
 static bool add_python(struct task *t, void *arg, struct err *e)
 {
-	struct rebuild *r = arg;
+	const struct rebuild *r = arg;
 
-	ended(r, NULL);
 	return envs_make_python(r->sw->s.envs, r->name, t, e);
 }
 

@@ -28,6 +28,7 @@ static void begin_step(struct task *t, int step)
 		t->weight_done += t->steps[step - 1].weight;
 	t->step = step;
 	t->row.step_n = step + 1;
+	t->row.done = step >= t->step_count - t->extra_count;
 	free(t->row.step);
 	t->row.step = mem_dup(t->steps[step].title);
 	if (t->weight > 0)

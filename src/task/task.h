@@ -70,8 +70,11 @@ MUST_CHECK bool tasks_list(struct tasks *ts, const char *state, const char *mode
 /* ERR_NOT_FOUND, or ERR_CONFLICT when it is finished already. Returns at once; the task ends soon.
  */
 MUST_CHECK bool tasks_cancel(struct tasks *ts, const char *id, struct err *e);
-/* Waits until the task is finished, or timeout_ms, or `gone` says that nobody waits any more (asked
- * each 200 ms; may be NULL). Gives the last snapshot in any case; look at its state. */
+/* Has it done what it was asked for? Extra steps may still run. */
+bool tasks_is_done(const struct db_task *t);
+/* Waits until the task has done so or ended otherwise, or timeout_ms, or `gone` says that nobody
+ * waits any more (asked each 200 ms; may be NULL). Gives the last snapshot in any case; look at its
+ * state. */
 MUST_CHECK bool tasks_wait(struct tasks *ts, const char *id, int timeout_ms, bool (*gone)(void *),
 			   void *arg, struct db_task *ret, struct err *e);
 /* For live events: a number that grows with each change of any task. Waits until it is not `seen`

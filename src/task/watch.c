@@ -63,27 +63,32 @@ void tasks_touch(struct tasks *ts)
 	pthread_mutex_unlock(&ts->lock);
 }
 
+bool tasks_is_done(const struct db_task *t)
+{
+	return t->done || strcmp(t->state, "succeeded") == 0;
+}
+
 /* Lock held. */
-static bool is_live(struct tasks *ts, const char *id)
+static bool is_awaited(struct tasks *ts, const char *id)
 {
 	const struct task *t = tasks_live(ts, id);
 
-	return t && !t->over;
+	return t && !t->over && !t->row.done;
 }
 
-/* Waits until the task is not live any more, at most ms. */
+/* Waits until the task is not awaited any more, at most ms. */
 static bool wait_a_little(struct tasks *ts, const char *id, int ms)
 {
 	struct timespec until = clock_after(ms);
-	bool live;
+	bool awaited;
 
 	pthread_mutex_lock(&ts->lock);
-	while ((live = is_live(ts, id))) {
+	while ((awaited = is_awaited(ts, id))) {
 		if (pthread_cond_clockwait(&ts->changed, &ts->lock, CLOCK_MONOTONIC, &until) != 0)
 			break;
 	}
 	pthread_mutex_unlock(&ts->lock);
-	return !live;
+	return !awaited;
 }
 
 bool tasks_wait(struct tasks *ts, const char *id, int timeout_ms, bool (*gone)(void *), void *arg,

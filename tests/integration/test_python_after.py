@@ -76,6 +76,18 @@ def test_the_model_moves_before_python_is_there(daemon, gate):
     wait_until(lambda: environment(daemon, "cpu")["python"]["path"], 60, "Python")
 
 
+def test_the_command_line_waits_for_the_model_only(daemon, gate):
+    said = daemon.cli("switch", "tiny.Q8_0", "cpu")
+    assert said.returncode == 0, said.stderr
+    assert "tiny.Q8_0 is on cpu" in said.stdout
+    [task] = daemon.get("/tasks?state=running")["tasks"]
+    assert task["done"] is True
+    gate.unlink()
+    followed = daemon.cli("tasks", task["id"], "--follow")
+    assert followed.returncode == 0, followed.stderr
+    assert environment(daemon, "cpu")["python"]["path"]
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_a_daemon_that_ends_meanwhile_has_made_the_switch(daemon, gate, end):
     task = switch(daemon, "cpu", reload=True)

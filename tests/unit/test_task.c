@@ -309,6 +309,23 @@ static void expect_log(struct fixture *f, const char *id, const char *there, con
 	free(log);
 }
 
+/* To its end: waiting for a task ends when what was asked for is done. */
+static void expect_end(struct fixture *f, const char *id)
+{
+	struct db_task t = {0};
+	struct err e = {0};
+	uint64_t seen = 0;
+
+	do {
+		db_task_done(&t);
+		seen = tasks_wait_change(f->tasks, seen, WAIT_MS);
+		assert_true(tasks_get(f->tasks, id, &t, &e));
+	} while (t.finished == 0);
+	assert_string_equal(t.state, "succeeded");
+	assert_true(tasks_is_done(&t));
+	db_task_done(&t);
+}
+
 static void an_extra_step_that_fails_is_left_out(void **state)
 {
 	struct fixture *f = *state;
@@ -316,7 +333,7 @@ static void an_extra_step_that_fails_is_left_out(void **state)
 	char id[TASK_ID_SIZE];
 
 	submit_with_extras(f, &w, id);
-	expect_state(f, id, "succeeded");
+	expect_end(f, id);
 	assert_int_equal(w.outcome, ERR_NONE);
 	assert_int_equal(w.undone, 0);
 	expect_log(f, id, "left out: it broke\n== Another\n", NULL);
@@ -327,15 +344,20 @@ static void a_cancelled_extra_step_leaves_what_was_asked_for(void **state)
 	struct fixture *f = *state;
 	struct gate g;
 	struct work w = {.gate = &g};
+	struct db_task t = {0};
 	struct err e = {0};
 	char id[TASK_ID_SIZE];
 
 	gate_init(&g);
 	submit_with_extras(f, &w, id);
 	gate_wait(&g, 1);
+	assert_true(tasks_wait(f->tasks, id, WAIT_MS, NULL, NULL, &t, &e)); /* not for the gate */
+	assert_string_equal(t.state, "running");
+	assert_true(tasks_is_done(&t));
+	db_task_done(&t);
 	assert_true(tasks_cancel(f->tasks, id, &e));
 	gate_open(&g);
-	expect_state(f, id, "succeeded");
+	expect_end(f, id);
 	assert_int_equal(w.undone, 0);
 	expect_log(f, id, "left out: cancelled at the gate\n", "Another");
 }
