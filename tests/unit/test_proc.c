@@ -344,6 +344,7 @@ static void what_a_program_leaves_behind_does_not_hold_us(void **state)
  */
 static const char *const family[] = {
 	"bash", "-c",
+	"exec 2>/dev/null\n" /* that setsid's parent is done */
 	"trap '' TERM; echo $$\n"
 	"set -m; sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' &\n"
 	"setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' &\n"
