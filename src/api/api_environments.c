@@ -52,6 +52,7 @@ static json_t *env_json(const struct api *a, const struct db_env *env)
 	json_object_set_new(digests, "base", answer_text(env->base_digest));
 	json_object_set_new(digests, "module", answer_text(env->module_digest));
 	json_object_set_new(digests, "python", answer_text(env->python_digest));
+	json_object_set_new(digests, "python_server", answer_text(env->server_digest));
 	json_object_set_new(j, "name", answer_text(env->name));
 	json_object_set_new(j, "backend", answer_text(env->backend));
 	json_object_set_new(j, "state", answer_text(env->state));

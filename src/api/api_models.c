@@ -70,7 +70,7 @@ static json_t *facts_json(const struct db_model *m)
 	json_object_set_new(j, "capabilities", capabilities(m));
 	json_object_set_new(j, "gpu_backend", answer_text(m->backend));
 	json_object_set_new(j, "environment", answer_text(m->environment));
-	json_object_set_new(j, "runtime", answer_text(m->runtime));
+	json_object_set_new(j, "runtime", json_string(option_runtime(m->options)));
 	json_object_set_new(j, "pulled", json_boolean(m->pulled));
 	json_object_set_new(j, "created", answer_time(m->created));
 	json_object_set_new(j, "options", json_is_object(options) ? options : json_object());

@@ -168,6 +168,7 @@ static const struct field digest_fields[] = {
 	FIELD("base", TEXT_NULL, true, "the server and the CPU's part"),
 	FIELD("module", TEXT_NULL, true, "the backend's part"),
 	FIELD("python", TEXT_NULL, true, "llama-cpp-python"),
+	FIELD("python_server", TEXT_NULL, true, "what the runtime python needs besides"),
 	{0},
 };
 static const struct shape digest_shape = {"Digests", "Builds in the store", digest_fields, false};

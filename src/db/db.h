@@ -35,7 +35,6 @@ struct db_model {
 	char *mode;             /* chat, embedding, rerank */
 	char *backend; /* association: backend and environment go together; NULL: none yet */
 	char *environment;
-	char *runtime;   /* server */
 	char *options;   /* JSON object of the options that the user set */
 	bool pulled;     /* Shunt fetched the file: delete_file may remove it */
 	bool loaded;     /* it is, or was when the daemon stopped or died */
@@ -84,6 +83,8 @@ struct db_env {
 	char *python_program; /* the interpreter that the venv was made of */
 	char *python_seen;    /* it and the builds as they were then: others are noticed by it */
 	char *python_reason;  /* why it is not to be used; NULL: verified */
+	char *server_digest;  /* what llama_cpp.server needs besides; NULL: nobody has asked for it
+			       */
 };
 void db_env_done(struct db_env *env);
 /* Insert or replace. The models that use it run on its backend from now on, in the same

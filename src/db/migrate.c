@@ -48,6 +48,9 @@ static const char *const migrations[] = {
 	"ALTER TABLE environments ADD COLUMN python_program TEXT;"
 	"ALTER TABLE environments ADD COLUMN python_seen TEXT;"
 	"ALTER TABLE environments ADD COLUMN python_reason TEXT;",
+	/* 5: the runtime python; which runtime a model has is an option */
+	("ALTER TABLE environments ADD COLUMN server_digest TEXT;"
+	 "ALTER TABLE models DROP COLUMN runtime;"),
 };
 
 static const char doing[] = "preparing the database";

@@ -18,7 +18,6 @@ static const struct column columns[] = {
 	COLUMN(mode, COLUMN_TEXT),
 	COLUMN(backend, COLUMN_TEXT),
 	COLUMN(environment, COLUMN_TEXT),
-	COLUMN(runtime, COLUMN_TEXT),
 	COLUMN(options, COLUMN_TEXT),
 	COLUMN(pulled, COLUMN_BOOL),
 	COLUMN(loaded, COLUMN_BOOL),

@@ -34,5 +34,10 @@ bool engine_has_python(const struct engine *en);
  * nothing, and what it needs, by pins with hashes. *ret_digest: caller frees. */
 MUST_CHECK bool engine_python(struct engine *en, struct store *store, const struct python *p,
 			      const struct build_watch *w, char **ret_digest, struct err *e);
+/* The same for what llama_cpp.server needs besides: a piece of its own. */
+MUST_CHECK bool engine_python_server(struct engine *en, struct store *store, const struct python *p,
+				     const struct build_watch *w, char **ret_digest, struct err *e);
+/* Path of the program that serves a model; caller frees. */
+char *engine_python_launcher(const struct engine *en);
 /* Path of the program that asks the test model; caller frees. */
 char *engine_python_check(const struct engine *en);

@@ -2,7 +2,8 @@
 /*
  * llama-cpp-python without a compiler: its pure Python part as it lies in the source, beside the
  * wheels of what it needs. No base in it, and no link to one: environments have those, so that all
- * bases share the piece and a new base needs no network.
+ * bases share the piece and a new base needs no network. What its server needs besides is a piece
+ * of its own, which most environments never ask for.
  */
 
 #include <stdlib.h>
@@ -17,11 +18,26 @@
 #include "engine/python.h"
 #include "engine/tools.h"
 
-/* Hashed into the digest, all that forms the piece. */
-static const char requirements[] = "requirements.txt", hook[] = "_shunt_engine.py",
-		  finish[] = "finish.py";
+static const char hook[] = "_shunt_engine.py", finish[] = "finish.py";
+
+static const struct kind {
+	const char *name, *requirements;
+	bool binding; /* with llama_cpp itself, and the hook that prepares it */
+	const char *title, *doing, *missing;
+} binding = {.name = "python",
+	     .requirements = "requirements.txt",
+	     .binding = true,
+	     .title = "Installing llama-cpp-python",
+	     .doing = "installing what llama-cpp-python needs",
+	     .missing = "what llama-cpp-python needs"},
+  server = {.name = "python-server",
+	    .requirements = "requirements-server.txt",
+	    .title = "Installing llama_cpp.server",
+	    .doing = "installing what llama_cpp.server needs",
+	    .missing = "what llama_cpp.server needs"};
 
 struct piece {
+	const struct kind *kind;
 	struct engine *en;
 	const struct python *python;
 	const struct build_watch *w;
@@ -44,6 +60,11 @@ bool engine_has_python(const struct engine *en)
 char *engine_python_check(const struct engine *en)
 {
 	return data_path(en, "verify.py");
+}
+
+char *engine_python_launcher(const struct engine *en)
+{
+	return data_path(en, "serve.py");
 }
 
 /* --- the interpreter: asked once ----------------------------------------------------------------
@@ -139,14 +160,14 @@ static bool take_binding(struct piece *p, struct err *e)
 
 	on_progress(p, 0);
 	return source_get(s, p->source, &w, &archive, e) &&
-	       source_binding(s, p->en->pin, archive, from, &w, e) &&
-	       fs_mkdirs(p->folder, 0755, e) && fs_rename(package, to, e) &&
+	       source_binding(s, p->en->pin, archive, from, &w, e) && fs_rename(package, to, e) &&
 	       place_facts(p, from, e);
 }
 
 static bool install_needs(struct piece *p, struct err *e)
 {
-	CLEANUP(free) char *pins = data_path(p->en, requirements);
+	CLEANUP(free) char *pins = data_path(p->en, p->kind->requirements);
+	CLEANUP(free) char *purpose = mem_printf("which installs %s", p->kind->missing);
 	/* Nothing but wheels, nothing but these: no code of a package runs. */
 	const char *const args[] = {
 		"install",
@@ -168,9 +189,9 @@ static bool install_needs(struct piece *p, struct err *e)
 		.args = args,
 		.environ = &p->environ,
 		.cwd = store_stage_path(p->stage),
-		.doing = "installing what llama-cpp-python needs",
+		.doing = p->kind->doing,
 		.missing = tools_missing_pip,
-		.purpose = "which installs what llama-cpp-python needs",
+		.purpose = purpose,
 		.otherwise = "",
 		.on_line = on_line,
 		.cancelled = stopped,
@@ -178,11 +199,11 @@ static bool install_needs(struct piece *p, struct err *e)
 	};
 
 	if (p->en->source->offline) {
-		(void)err_set(e, ERR_UNAVAILABLE,
-			      "what llama-cpp-python needs is not here, and the daemon is offline");
+		(void)err_set(e, ERR_UNAVAILABLE, "%s is not here, and the daemon is offline",
+			      p->kind->missing);
 		return err_hint(e, "set offline to no, and create the environment again");
 	}
-	p->w->on_step(p->w->arg, "Installing llama-cpp-python", 0.5);
+	p->w->on_step(p->w->arg, p->kind->title, 0.5);
 	return pip_run(&run, e);
 }
 
@@ -213,39 +234,49 @@ static bool run_finish(struct piece *p, struct err *e)
 	};
 	int status = -1;
 
-	p->w->on_step(p->w->arg, "Installing llama-cpp-python", 0.8);
+	p->w->on_step(p->w->arg, p->kind->title, 0.8);
 	if (!proc_run(&run, &status, e))
 		return false;
-	return status == 0 ||
-	       err_set(e, ERR_BUILD, "compiling llama-cpp-python's .py files failed: %s", tail);
+	return status == 0 || err_set(e, ERR_BUILD, "compiling .py files failed: %s", tail);
 }
 
 static bool fill(struct piece *p, struct err *e)
 {
 	CLEANUP(free) char *tmp = fs_join(store_stage_path(p->stage), "tmp");
 
-	if (!fs_mkdirs(tmp, 0700, e))
+	if (!fs_mkdirs(tmp, 0700, e) || !fs_mkdirs(p->folder, 0755, e))
 		return false;
 	pip_environ(tmp, &p->environ);
-	return take_binding(p, e) && install_needs(p, e) && add_hook(p, e) && run_finish(p, e);
+	return (!p->kind->binding || (take_binding(p, e) && add_hook(p, e))) &&
+	       install_needs(p, e) && run_finish(p, e);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-static bool describe(const struct piece *p, struct buf *ret, struct err *e)
+static bool describe_file(const struct piece *p, const char *name, struct buf *ret, struct err *e)
 {
-	static const char *const files[] = {requirements, hook, finish};
+	CLEANUP(free) char *path = data_path(p->en, name);
+	char hex[HASH_HEX_SIZE];
 
-	buf_printf(ret, "format=1\nkind=python\nsource=%s\npython=%s\n", p->source, p->python->abi);
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		CLEANUP(free) char *path = data_path(p->en, files[i]);
-		char hex[HASH_HEX_SIZE];
-
-		if (!hash_file(path, NULL, NULL, hex, e))
-			return false;
-		buf_printf(ret, "%s=%s\n", files[i], hex);
-	}
+	if (!hash_file(path, NULL, NULL, hex, e))
+		return false;
+	buf_printf(ret, "%s=%s\n", name, hex);
 	return true;
+}
+
+/* All that forms it. */
+static bool describe(struct piece *p, struct buf *ret, struct err *e)
+{
+	bool with = p->kind->binding;
+
+	buf_printf(ret, "format=1\nkind=%s\n", p->kind->name);
+	if (with && !source_hash(p->en->source, p->en->pin, p->source, e))
+		return false;
+	if (with)
+		buf_printf(ret, "source=%s\n", p->source);
+	buf_printf(ret, "python=%s\n", p->python->abi);
+	return describe_file(p, p->kind->requirements, ret, e) &&
+	       (!with || describe_file(p, hook, ret, e)) && describe_file(p, finish, ret, e);
 }
 
 static bool make(struct piece *p, struct store *store, const char *digest, const char *inputs,
@@ -258,19 +289,20 @@ static bool make(struct piece *p, struct store *store, const char *digest, const
 	if (p->stage == NULL) /* another daemon made it meanwhile */
 		return true;
 	p->folder = fs_join(store_stage_out(p->stage), PYTHON_PIECE_FOLDER);
-	return fill(p, e) && store_stage_publish(STEAL(p->stage), "python", inputs, e);
+	return fill(p, e) && store_stage_publish(STEAL(p->stage), p->kind->name, inputs, e);
 }
 
-bool engine_python(struct engine *en, struct store *store, const struct python *python,
-		   const struct build_watch *w, char **ret_digest, struct err *e)
+static bool piece(const struct kind *kind, struct engine *en, struct store *store,
+		  const struct python *python, const struct build_watch *w, char **ret_digest,
+		  struct err *e)
 {
-	struct piece p = {.en = en, .python = python, .w = w};
+	struct piece p = {.kind = kind, .en = en, .python = python, .w = w};
 	CLEANUP(buf_done) struct buf inputs = {0};
 	CLEANUP(hash_free) struct hash *h = hash_new();
 	char digest[HASH_HEX_SIZE];
 	bool ok;
 
-	if (!source_hash(en->source, en->pin, p.source, e) || !describe(&p, &inputs, e))
+	if (!describe(&p, &inputs, e))
 		return false;
 	hash_add(h, inputs.data, inputs.len);
 	hash_hex(h, digest);
@@ -281,4 +313,16 @@ bool engine_python(struct engine *en, struct store *store, const struct python *
 	if (ok)
 		*ret_digest = mem_dup(digest);
 	return ok;
+}
+
+bool engine_python(struct engine *en, struct store *store, const struct python *python,
+		   const struct build_watch *w, char **ret_digest, struct err *e)
+{
+	return piece(&binding, en, store, python, w, ret_digest, e);
+}
+
+bool engine_python_server(struct engine *en, struct store *store, const struct python *python,
+			  const struct build_watch *w, char **ret_digest, struct err *e)
+{
+	return piece(&server, en, store, python, w, ret_digest, e);
 }

@@ -114,9 +114,10 @@ bool env_pieces_there(struct envs *es, const struct db_env *row)
 
 void env_measure(struct envs *es, struct db_env *row)
 {
-	const char *const digests[] = {row->base_digest, row->module_digest, row->python_digest};
+	const char *digests[ENV_PIECES];
 	int64_t bytes;
 
+	env_digests(row, digests);
 	row->size_bytes = 0;
 	for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
 		if (digests[i] && store_size(es->s.store, digests[i], &bytes, NULL))
@@ -193,9 +194,10 @@ bool envs_mark_ready(struct envs *es, const char *name, struct err *e)
 
 static bool names(const struct db_env *row, const char *digest)
 {
-	const char *const digests[] = {row->base_digest, row->module_digest, row->python_digest};
+	const char *digests[ENV_PIECES];
 	bool found = false;
 
+	env_digests(row, digests);
 	for (size_t i = 0; i < ARRAY_LEN(digests); i++)
 		found = found || (digests[i] && strcmp(digests[i], digest) == 0);
 	return found;

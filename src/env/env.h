@@ -87,6 +87,11 @@ MUST_CHECK bool envs_rebuild(struct envs *es, const char *name, const struct bac
  * when cancelled, when the daemon stops, when there is no such environment or its row can't be
  * saved. Who needs the Python asks envs_python_why_not then. */
 MUST_CHECK bool envs_make_python(struct envs *es, const char *name, struct task *t, struct err *e);
+/* What the runtime python needs of an environment that is ready: its Python, and llama_cpp.server's
+ * packages. Blocks, as envs_create. ERR_UNAVAILABLE: why it has no Python. */
+MUST_CHECK bool envs_make_server(struct envs *es, const char *name, struct task *t, struct err *e);
+/* Is all that there? */
+bool envs_has_server(struct envs *es, const char *name);
 /* Undoes a rebuild: the row as it was. Its pieces are still there (envs_drop_roots). */
 MUST_CHECK bool envs_put_back(struct envs *es, const struct db_env *before, struct err *e);
 /* Lets go of builds that no environment names any more and `used` (a worker's, may be NULL) does
@@ -101,9 +106,12 @@ MUST_CHECK bool envs_remove(struct envs *es, const char *name, const char *used_
 struct env_run {
 	char *name; /* environment */
 	const struct backend *backend;
-	char *base_dir;      /* folder of llama-server and libraries */
-	char *module;        /* path of the module, NULL for cpu */
-	char *device;        /* "Vulkan0" verified; "none" for cpu */
+	char *base_dir; /* folder of llama-server and libraries */
+	char *module;   /* path of the module, NULL for cpu */
+	char *device;   /* "Vulkan0" verified; "none" for cpu */
+	/* For the runtime python: interpreter, launcher, and what that needs besides; NULL: the
+	 * environment has none, see envs_make_server. */
+	char *python, *launcher, *packages;
 	struct strv environ; /* whole environment for the process: clean, caches, worker_env,
 				GGML_BACKEND_PATH */
 };

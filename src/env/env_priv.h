@@ -36,7 +36,16 @@ void env_release(struct envs *es, const char *name);
 /* A piece for an environment that we work on: it stays, though no row names it yet. */
 void env_hold(struct envs *es, const char *name, const char *digest);
 
-/* Are all pieces that the row names in the store? Never looks at their contents. */
+/* The pieces that a row names; NULL: it has none of that kind. */
+#define ENV_PIECES 4
+static inline void env_digests(const struct db_env *row, const char *ret[static ENV_PIECES])
+{
+	ret[0] = row->base_digest;
+	ret[1] = row->module_digest;
+	ret[2] = row->python_digest;
+	ret[3] = row->server_digest;
+}
+/* Are all pieces that its workers run of in the store? Never looks at their contents. */
 bool env_pieces_there(struct envs *es, const struct db_env *row);
 /* Sum of its pieces, into the row. */
 void env_measure(struct envs *es, struct db_env *row);

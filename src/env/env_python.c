@@ -92,6 +92,7 @@ struct build_watch env_watch(struct task *t)
 
 static void forget(struct db_env *row)
 {
+	free(STEAL(row->server_digest));
 	free(STEAL(row->python_digest));
 	free(STEAL(row->python_version));
 	free(STEAL(row->python_program));

@@ -20,9 +20,10 @@ static bool sweep(void *arg, const char *name, struct err *e)
 /* Roots are kept by name in the store; ours may be one short after a crash. */
 static void keep_pieces(struct envs *es, const struct db_env *row)
 {
-	const char *const digests[] = {row->base_digest, row->module_digest, row->python_digest};
+	const char *digests[ENV_PIECES];
 	struct err e = {0};
 
+	env_digests(row, digests);
 	for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
 		if (digests[i] && !store_root_add(es->s.store, digests[i], &e)) {
 			log_warn("root missing environment=%s reason=\"%s\", continuing", row->name,

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "engine/python.h"
 #include "env/env_devices.h"
 #include "env/env_priv.h"
 
@@ -58,6 +59,13 @@ void env_run_fill(struct envs *es, const struct db_env *row, const struct backen
 	ret->backend = b;
 	ret->base_dir = store_path(es->s.store, row->base_digest);
 	ret->device = mem_dup(b->device_prefix ? row->device : "none");
+	if (row->server_digest && !row->python_reason) {
+		CLEANUP(free) char *piece = store_path(es->s.store, row->server_digest);
+
+		ret->python = mem_printf("%s/%s/bin/python", es->envs_dir, row->name);
+		ret->launcher = engine_python_launcher(es->s.engine);
+		ret->packages = fs_join(piece, PYTHON_PIECE_FOLDER);
+	}
 	proc_clean_env(&ret->environ);
 	set_folders(es, &ret->environ);
 	for (; own && *own; own++)
@@ -126,6 +134,9 @@ void env_run_done(struct env_run *r)
 	free(r->base_dir);
 	free(r->module);
 	free(r->device);
+	free(r->python);
+	free(r->launcher);
+	free(r->packages);
 	strv_done(&r->environ);
 	*r = (struct env_run){0};
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/gateway_priv.h"
+#include "gateway/target.h"
 
 #define AGAIN_MS 50 /* between two looks at a route that a change just closed */
 #define TRIES 200   /* of them */
@@ -23,7 +24,8 @@ struct continuation *exchange_record(const char *path, const char *body, size_t 
 				     const struct worker *w)
 {
 	/* A template that changes what it is given would not continue it letter by letter. */
-	if (strcmp(path, "/v1/chat/completions") == 0 && !worker_continues(w))
+	if (!worker_runtime(w)->moves ||
+	    (strcmp(path, "/v1/chat/completions") == 0 && !worker_continues(w)))
 		return NULL;
 	return continuation_new(path, body, len);
 }
@@ -220,7 +222,8 @@ bool exchange_ask(struct exchange *c, struct err *e)
 		ollama_loaded(c->ollama);
 	if (c->keeps)
 		switcher_keep_alive(c->switcher, c->model, c->keep_alive_ms);
-	if (!count_tokens(c, e))
+	if (!target_runtime_has(worker_runtime(c->ticket.worker), c->path, e) ||
+	    !count_tokens(c, e))
 		return failed(c, e);
 	rest = c->rest.len > 0;
 	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), c->path, c->type,

@@ -254,7 +254,9 @@ enum MHD_Result gateway_handle(struct gateway *g, struct MHD_Connection *c, int 
 	(void)snprintf(ex->model, sizeof(ex->model), "%s", route_model(ex->route));
 	media = known->form ? MEDIA_AUDIO : 0;
 	if ((scan.media && !media_find(ex->body, ex->len, g->fetch_media, &media, &e)) ||
-	    !target_can(g, ex->model, known, media, &e))
+	    !target_can(g, ex->model, known, media, &e) ||
+	    (ex->path && !known->python &&
+	     !target_runtime_has(switcher_runtime(g->switcher, ex->model), ex->path, &e)))
 		return refuse(ex, NULL, &e, c);
 	if (!ex->path)
 		return load_only(ex, c);

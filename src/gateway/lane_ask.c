@@ -260,7 +260,8 @@ static bool send_request(const struct up *up, const char *path, const struct pos
 
 static bool is_for(const struct gateway_path *path, const struct worker *w)
 {
-	return !path->mode || strcmp(path->mode, worker_mode(w)) == 0;
+	return (!path->mode || strcmp(path->mode, worker_mode(w)) == 0) &&
+	       (path->python || worker_runtime(w) != &runtime_python);
 }
 
 bool lane_ask(struct lane *l, struct client *c, struct route *route,

@@ -15,6 +15,7 @@ struct gateway_path {
 	bool plain;       /* the fast lane serves it, too */
 	bool messages;    /* the body must have a list of them, else the worker answers 500 */
 	bool form;        /* the body is a form */
+	bool python;      /* the runtime python has it */
 	enum ollama_kind ollama;
 	const char *summary;
 };

@@ -39,6 +39,16 @@ static bool lacks(const char *model, const char *what, struct err *e)
 	return err_hint(e, "shunt set %s mmproj=FILE, then load it again", model);
 }
 
+bool target_runtime_has(const struct runtime *r, const char *path, struct err *e)
+{
+	const struct gateway_path *known = gateway_path(path);
+
+	if (r != &runtime_python || (known && known->python))
+		return true;
+	err_set(e, ERR_NOT_SUPPORTED, "runtime %s has no %s", r->name, path);
+	return err_hint(e, "shunt set MODEL runtime=server, then load it again");
+}
+
 bool target_can(const struct gateway *g, const char *model, const struct gateway_path *path,
 		unsigned media, struct err *e)
 {

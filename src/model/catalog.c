@@ -82,7 +82,6 @@ bool catalog_read_file(struct db_model *m, struct err *e)
 
 static void describe(struct db_model *m, const char *options, bool pulled)
 {
-	m->runtime = mem_dup("server");
 	m->options = mem_dup(options ? options : "{}");
 	m->pulled = pulled;
 	m->created = clock_wall_ms();

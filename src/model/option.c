@@ -73,7 +73,7 @@ static const struct option table[] = {
 	{"mode", OPTION_CHOICE, true, true, 0, 0, "chat|embedding|rerank", "the model's", NULL,
 	 "what the model is for"},
 	{"runtime", OPTION_CHOICE, false, true, 0, 0, "server|python", "server", NULL,
-	 "what runs it; python comes in a later release"},
+	 "llama-server, or llama_cpp.server in the environment's Python"},
 	{"aliases", OPTION_IDS, false, false, 0, 16, NULL, "none", NULL,
 	 "other names of the model"},
 	{"pinned", OPTION_BOOL, false, false, 0, 0, NULL, "false", NULL,

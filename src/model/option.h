@@ -56,7 +56,7 @@ const char *option_type_name(enum option_type type);       /* "a whole number" *
  * one). *ret_text is the new text, caller frees. *ret_reload (may be NULL): one of the changed
  * options needs a load. Unknown names and bad values: ERR_INVALID that names them and the allowed;
  * options that do not go together: ERR_CONFLICT.
- * What a later release brings: ERR_NOT_SUPPORTED. */
+ */
 MUST_CHECK bool option_merge(const char *stored, const json_t *changes, char **ret_text,
 			     bool *ret_reload, struct err *e);
 /* Of the options only those that a worker is started with, in one order: the same text, the same
@@ -73,7 +73,7 @@ struct option_facts { /* of the model, for defaults */
 	const char *mode;
 };
 /* The numbers that Shunt itself needs. */
-int option_parallel(const char *stored); /* slots, default 4 */
+int option_parallel(const char *stored); /* slots, default 4; runtime python has 1 */
 /* What one conversation may use; default the smaller of trained and 8192. */
 int64_t option_n_ctx(const char *stored, const struct option_facts *facts);
 /* Tokens that all slots together may hold. */
@@ -89,9 +89,11 @@ const char *option_mode(const char *stored, const struct option_facts *facts);
 int64_t option_idle_unload_ms(const char *stored, int64_t fallback_ms); /* 0: never */
 bool option_migrate(const char *stored); /* running answers move in a switch; default yes */
 const char *option_device(const char *stored, char *buf,
-			  size_t size); /* first of `devices`, "" when none */
-/* llama-server's arguments for the options (−ngl, −c, −fa …, per engine.md "always"), without host,
- * model, alias, device. */
+			  size_t size);         /* first of `devices`, "" when none */
+const char *option_runtime(const char *stored); /* "server", "python"; static */
+/* The arguments for the options: of llama-server (−ngl, −c, −fa …, per engine.md "always"), without
+ * host, model, alias, device; of the other runtime one JSON object, for engine/…/python/serve.py.
+ */
 void option_args(const char *stored, const struct option_facts *facts, bool gpu,
 		 struct strv *ret_args);
 

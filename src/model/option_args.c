@@ -38,6 +38,12 @@ static int64_t n_ctx_of(const json_t *options, const struct option_facts *facts)
 	return int_of(options, "n_ctx", n < CTX_MIN ? CTX_MIN : n);
 }
 
+/* llama_cpp.server answers one after the other. */
+static int64_t parallel_of(const json_t *options)
+{
+	return is_python(options) ? 1 : int_of(options, "parallel", PARALLEL_DEFAULT);
+}
+
 /* See option.h. */
 static int64_t ctx_size_of(const json_t *options, const struct option_facts *facts)
 {
@@ -67,7 +73,7 @@ int option_parallel(const char *stored)
 {
 	CLEANUP(json_decref) json_t *options = load(stored);
 
-	return (int)int_of(options, "parallel", PARALLEL_DEFAULT);
+	return (int)parallel_of(options);
 }
 
 int64_t option_n_ctx(const char *stored, const struct option_facts *facts)
@@ -123,11 +129,18 @@ char *option_template(const char *stored)
 	return mem_dup(text_of(options, "chat_template", NULL));
 }
 
+const char *option_runtime(const char *stored)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	return is_python(options) ? "python" : "server";
+}
+
 bool option_migrate(const char *stored)
 {
 	CLEANUP(json_decref) json_t *options = load(stored);
 
-	return strcmp(text_of(options, "migrate", "auto"), "never") != 0;
+	return !is_python(options) && strcmp(text_of(options, "migrate", "auto"), "never") != 0;
 }
 
 const char *option_device(const char *stored, char *buf, size_t size)
@@ -161,10 +174,20 @@ static void add_int(struct strv *args, const char *flag, int64_t n)
 	strv_printf(args, "%" PRId64, n);
 }
 
+static void set_int(json_t *object, const char *name, int64_t n)
+{
+	(void)json_object_set_new(object, name, json_integer(n));
+}
+
+static void set_text(json_t *object, const char *name, const char *text)
+{
+	(void)json_object_set_new(object, name, json_string(text));
+}
+
 static void add_context(struct strv *args, const json_t *options, const struct option_facts *facts)
 {
 	int64_t n_ctx = n_ctx_of(options, facts);
-	int64_t parallel = int_of(options, "parallel", PARALLEL_DEFAULT);
+	int64_t parallel = parallel_of(options);
 
 	add_int(args, "--ctx-size", ctx_size_of(options, facts));
 	add_int(args, "--parallel", parallel);
@@ -254,17 +277,44 @@ static void add_plain(struct strv *args, const struct option *o, const json_t *v
 	}
 }
 
+/* All that was set and a worker is to know, and what was not set has our default. */
+static void add_json(struct strv *args, const json_t *options, const struct option_facts *facts,
+		     bool gpu)
+{
+	CLEANUP(json_decref) json_t *all = json_object();
+	CLEANUP(free) char *text = NULL;
+
+	for (const struct option *o = option_table(); o->name; o++)
+		if (o->reload)
+			(void)json_object_set(all, o->name, json_object_get(options, o->name));
+	set_int(all, "n_ctx", ctx_size_of(options, facts));
+	set_int(all, "n_gpu_layers", gpu ? int_of(options, "n_gpu_layers", -1) : 0);
+	set_int(all, "n_batch", batch_of(options, facts));
+	set_text(all, "mode", mode_of(options, facts));
+	set_text(all, "flash_attn", text_of(options, "flash_attn", "on"));
+	set_text(all, "cache_type_k", text_of(options, "cache_type_k", "f16"));
+	set_text(all, "cache_type_v", text_of(options, "cache_type_v", "f16"));
+	text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
+	add(args, "--options", text);
+}
+
 void option_args(const char *stored, const struct option_facts *facts, bool gpu,
 		 struct strv *ret_args)
 {
 	CLEANUP(json_decref) json_t *options = load(stored);
 
+	if (is_python(options)) {
+		add_json(ret_args, options, facts, gpu);
+		return;
+	}
 	add_layers(ret_args, options, gpu);
 	add_context(ret_args, options, facts);
 	add_mode(ret_args, options, facts);
 	add_companions(ret_args, options, gpu);
 	for (const struct option *o = option_table(); o->name; o++)
 		add_plain(ret_args, o, json_object_get(options, o->name));
+	/* It names the devices it uses and the memory it takes there; it logs no prompts. */
+	add(ret_args, "-lv", "4");
 	strv_add(ret_args, "--slots");
 	strv_add(ret_args, "--metrics");
 	strv_add(ret_args, "--no-ui");
@@ -291,7 +341,7 @@ void option_memory(const char *stored, const struct option_facts *facts, bool gp
 
 	*ret = (struct option_memory){
 		.cells = ctx_size_of(options, facts),
-		.slots = int_of(options, "parallel", PARALLEL_DEFAULT),
+		.slots = parallel_of(options),
 		.batch = batch_of(options, facts),
 		.gpu_layers = layers < 0 ? INT64_MAX : layers,
 		.cpu_moe = int_of(options, "n_cpu_moe", 0),

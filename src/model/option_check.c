@@ -76,13 +76,7 @@ static bool check_choice(const struct option *o, const json_t *v, struct err *e)
 {
 	const char *text = json_string_value(v);
 
-	if (!text || !option_choice(o->choices, text))
-		return bad(o, v, e);
-	if (strcmp(o->name, "runtime") == 0 && strcmp(text, "server") != 0) {
-		err_set(e, ERR_NOT_SUPPORTED, "runtime '%s' is not supported yet", text);
-		return err_hint(e, "use runtime server; python comes in a later release");
-	}
-	return true;
+	return (text && option_choice(o->choices, text)) || bad(o, v, e);
 }
 
 /* It becomes one argument of llama-server: no NUL in it, and nothing that looks like a flag. */
@@ -227,7 +221,7 @@ static bool check_together(const json_t *options, struct err *e)
 		err_set(e, ERR_CONFLICT, "rope_scale and rope_freq_scale say the same thing twice");
 		return err_hint(e, "set one of them to null");
 	}
-	return true;
+	return option_python_check(options, e);
 }
 
 /* --- merge -------------------------------------------------------------- */

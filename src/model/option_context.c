@@ -43,6 +43,8 @@ const char *option_context_never(const char *stored, const struct option_facts *
 {
 	CLEANUP(json_decref) json_t *options = json_loads(stored ? stored : "{}", 0, NULL);
 
+	if (is_python(options))
+		return "the runtime python cannot save conversations";
 	if (strcmp(option_mode(stored, facts), "chat") != 0)
 		return "only chat models have conversations";
 	if (text_of(options, "draft_model", NULL))

@@ -5,10 +5,16 @@
 
 #include <jansson.h>
 
+#include "base/err.h"
+
 static inline void json_decref_p(json_t **j)
 {
 	json_decref(*j);
 }
+
+bool is_python(const json_t *options); /* its runtime */
+/* option_python.c: what the runtime python has nothing for is refused. */
+MUST_CHECK bool option_python_check(const json_t *options, struct err *e);
 
 static inline const char *text_of(const json_t *options, const char *name, const char *fallback)
 {

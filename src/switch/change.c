@@ -32,12 +32,46 @@ static char *content(struct switcher *sw, const char *environment)
 	return text;
 }
 
+static bool wants_python(const struct db_model *m)
+{
+	return strcmp(option_runtime(m->options), runtime_python.name) == 0;
+}
+
+bool change_prepare(struct switcher *sw, const struct db_model *m, const char *environment,
+		    const struct backend *b, struct task *t, struct err *e)
+{
+	return envs_create(sw->s.envs, environment, b, t, e) &&
+	       (!wants_python(m) || envs_make_server(sw->s.envs, environment, t, e));
+}
+
+bool change_is_prepared(struct switcher *sw, const struct db_model *m, const char *environment,
+			const struct backend *b)
+{
+	return envs_ready(sw->s.envs, environment, b, NULL) &&
+	       (!wants_python(m) || envs_has_server(sw->s.envs, environment));
+}
+
+/* Of a worker in Python: its pieces are in use, as llama-server's are. */
+static char *python_content(struct switcher *sw, const struct db_model *m, const char *environment)
+{
+	struct db_env row = {0};
+	char *text;
+
+	if (!wants_python(m) || !db_env_get(sw->s.db, environment, &row, NULL))
+		return mem_dup("");
+	text = mem_printf(" %s %s", row.python_digest ? row.python_digest : "",
+			  row.server_digest ? row.server_digest : "");
+	db_env_done(&row);
+	return text;
+}
+
 char *change_key(struct switcher *sw, const struct db_model *m, const char *environment)
 {
+	CLEANUP(free) char *python = python_content(sw, m, environment);
 	CLEANUP(free) char *options = option_worker_part(m->options);
 	CLEANUP(free) char *inside = content(sw, environment);
 
-	return mem_printf("%s\n%s\n%s", inside, m->path, options);
+	return mem_printf("%s\n%s%s\n%s", inside, m->path, python, options);
 }
 
 bool change_runs_in(struct switcher *sw, const struct entry *en, const char *environment)
@@ -78,9 +112,43 @@ const char *change_device(const struct db_model *m, const struct env_run *run, c
 	return run->device;
 }
 
+/* What its process is started with before all options. */
+static bool command(const struct db_model *m, const struct env_run *run,
+		    const struct runtime *runtime, struct strv *ret, struct err *e)
+{
+	if (runtime == &runtime_server) {
+		strv_printf(ret, "%s/llama-server", run->base_dir);
+		return true;
+	}
+	if (!run->python) {
+		(void)err_set(e, ERR_UNAVAILABLE,
+			      "model '%s': environment '%s' is not prepared for runtime %s", m->id,
+			      run->name, runtime->name);
+		return err_hint(e, "shunt load %s", m->id);
+	}
+	strv_add(ret, run->python);
+	strv_add(ret, "-I"); /* no setting of the user's gets in */
+	strv_add(ret, run->launcher);
+	strv_add(ret, "--packages");
+	strv_add(ret, run->packages);
+	return true;
+}
+
+static bool has_mode(const struct db_model *m, const struct runtime *runtime, const char *mode,
+		     struct err *e)
+{
+	if (runtime_proof(runtime, mode))
+		return true;
+	(void)err_set(e, ERR_NOT_SUPPORTED, "model '%s': runtime %s has no mode %s", m->id,
+		      runtime->name, mode);
+	return err_hint(e, "shunt set %s runtime=server", m->id);
+}
+
 bool change_start(struct switcher *sw, const struct db_model *m, const char *environment,
 		  struct task *t, struct worker **ret, struct err *e)
 {
+	const struct runtime *runtime = runtime_find(option_runtime(m->options));
+	CLEANUP(strv_done) struct strv program = {0};
 	CLEANUP(env_run_done) struct env_run run = {0};
 	CLEANUP(strv_done) struct strv args = {0};
 	struct option_facts facts = {.context_length = m->context_length, .mode = m->mode};
@@ -100,6 +168,9 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 			device, run.backend->name);
 		return err_hint(e, "shunt set %s devices=", m->id);
 	}
+	if (!has_mode(m, runtime, option_mode(m->options, &facts), e) ||
+	    !command(m, &run, runtime, &program, e))
+		return false;
 	option_args(m->options, &facts, gpu, &args);
 	key = context_key(m, run.base_dir);
 	struct worker_spec spec = {
@@ -107,7 +178,8 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 		.model_path = m->path,
 		.environment = environment,
 		.backend = run.backend->name,
-		.base_dir = run.base_dir,
+		.runtime = runtime,
+		.command = strv_items(&program),
 		.device = device,
 		.device_prefix = run.backend->device_prefix,
 		.args = strv_items(&args),

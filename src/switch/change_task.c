@@ -20,12 +20,14 @@ static bool prepare(struct task *t, void *arg, struct err *e)
 {
 	struct change *c = arg;
 	struct db_model m = {0};
+	bool ok;
 
 	if (!db_model_get(c->sw->s.db, c->entry->id, &m, e))
 		return false;
 	c->environment = switch_environment(&m, c->backend);
+	ok = change_prepare(c->sw, &m, c->environment, c->backend, t, e);
 	db_model_done(&m);
-	return envs_create(c->sw->s.envs, c->environment, c->backend, t, e);
+	return ok;
 }
 
 static bool apply_load(struct change *c, const struct db_model *m, struct task *t, struct err *e)

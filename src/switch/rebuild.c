@@ -158,6 +158,8 @@ static bool renew(struct rebuild *r, struct entry *en, const struct db_model *m,
 		return true;
 	}
 	json_array_append_new(r->reloaded, json_string(m->id));
+	if (!change_prepare(r->sw, m, r->name, r->backend, t, e))
+		return false;
 	if (en->worker)
 		return change_replace(r->sw, en, m, m->backend, r->name, r->force, t, e);
 	return change_load(r->sw, en, m, t, e);

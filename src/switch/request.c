@@ -177,7 +177,7 @@ static bool request_switch(struct change *c, const struct db_model *m, struct sw
 	struct place at;
 	bool ok, done = false;
 
-	ret->instant = envs_ready(c->sw->s.envs, environment, c->backend, NULL);
+	ret->instant = change_is_prepared(c->sw, m, environment, c->backend);
 	snprintf(ret->message, sizeof(ret->message),
 		 ret->instant ? "Switching to existing %s environment (instant switch)..."
 			      : "Creating %s environment (first time setup)...",
@@ -304,7 +304,7 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 		hold_for_load(en);
 		return true;
 	}
-	change_plan(&spec, envs_ready(sw->s.envs, m->environment, c.backend, NULL)
+	change_plan(&spec, change_is_prepared(sw, m, m->environment, c.backend)
 				   ? CHANGE_LOAD
 				   : CHANGE_LOAD_FIRST);
 	snprintf(message, sizeof(message), "Loading %s on %s", m->id, m->backend);

@@ -319,6 +319,23 @@ bool switcher_ability(struct switcher *sw, const char *id, unsigned wanted, stru
 	return true;
 }
 
+const struct runtime *switcher_runtime(struct switcher *sw, const char *id)
+{
+	const struct runtime *r = NULL;
+	const struct entry *en;
+	struct db_model m = {0};
+
+	pthread_mutex_lock(&sw->lock);
+	en = entry_find(sw, id);
+	if (en && en->worker)
+		r = worker_runtime(en->worker);
+	pthread_mutex_unlock(&sw->lock);
+	if (!r && db_model_get(sw->s.db, id, &m, NULL))
+		r = runtime_find(option_runtime(m.options));
+	db_model_done(&m);
+	return r ? r : &runtime_server;
+}
+
 void switcher_count(struct switcher *sw, int ret[static MODEL_STATE_COUNT])
 {
 	pthread_mutex_lock(&sw->lock);

@@ -108,6 +108,8 @@ void switcher_loaded(struct switcher *sw, struct strv *ret);
 /* What the model can be asked; wanted: ABILITY_…. ERR_NOT_FOUND. */
 MUST_CHECK bool switcher_ability(struct switcher *sw, const char *id, unsigned wanted,
 				 struct ability *ret, struct err *e);
+/* What runs it, or will when it is loaded. */
+const struct runtime *switcher_runtime(struct switcher *sw, const char *id);
 /* A request's keep_alive: as long as this load lasts it takes the place of idle_unload. -1: for
  * ever; 0: unloaded when the last request ends. */
 void switcher_keep_alive(struct switcher *sw, const char *id, int64_t ms);

@@ -77,6 +77,13 @@ MUST_CHECK bool change_replace(struct switcher *sw, struct entry *en, const stru
 /* Loaded → unloaded. ERR_BUSY when requests still run after drain_timeout and not force. */
 MUST_CHECK bool change_unload(struct switcher *sw, struct entry *en, bool force,
 			      bool (*cancelled)(void *), void *arg, struct err *e);
+/* Makes what the model needs in that environment: llama.cpp for the backend, and Python when that
+ * is its runtime. Blocks, for task steps. */
+MUST_CHECK bool change_prepare(struct switcher *sw, const struct db_model *m,
+			       const char *environment, const struct backend *b, struct task *t,
+			       struct err *e);
+bool change_is_prepared(struct switcher *sw, const struct db_model *m, const char *environment,
+			const struct backend *b);
 /* What a load of this model now would be: compare with entry->loaded_as. Asked before the worker
  * starts: a rebuild that comes between makes it look old, never new. Caller frees. */
 char *change_key(struct switcher *sw, const struct db_model *m, const char *environment);

@@ -32,7 +32,8 @@ bool worker_counts(const struct worker *w, int timeout_ms, struct worker_counts 
 	CLEANUP(http_response_done) struct http_response answer = {0};
 	struct err ignored = {0};
 
-	if (!http_fetch(&ask, &answer, &ignored) || answer.status != 200 || !answer.body)
+	if (!worker_runtime(w)->metrics || !http_fetch(&ask, &answer, &ignored) ||
+	    answer.status != 200 || !answer.body)
 		return false;
 	ret->prompt_tokens = value_of(answer.body, "prompt_tokens_total");
 	ret->prompt_seconds = value_of(answer.body, "prompt_seconds_total");

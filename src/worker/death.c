@@ -24,6 +24,8 @@ struct cause {
 /* clang-format off */
 static const struct cause causes[] = {
 	{"error while loading shared libraries", "a library is missing",               DOCTOR},
+	{"RuntimeError: llama_cpp in environment", "the device is not there",          DOCTOR},
+	{"ModuleNotFoundError",                  "a Python package is missing",        LOGS},
 	{"undefined symbol",                     "a library does not fit",             REBUILD},
 	{"invalid device",                       "the device is not there",            DOCTOR},
 	{"ErrorOutOfDeviceMemory",               "out of memory",                      MEMORY},

@@ -102,7 +102,7 @@ bool output_open(struct output *o, const char *log_path, int *ret_write, struct 
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return err_sys(e, errno, "pipe for the output of llama-server");
+		return err_sys(e, errno, "pipe for the output of a worker");
 	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	*o = (struct output){.fd = ends[0], .log = -1, .log_path = mem_dup(log_path)};
 	*ret_write = ends[1];

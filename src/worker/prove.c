@@ -7,20 +7,6 @@
 #include "base/mem.h"
 #include "worker/worker_priv.h"
 
-/* What each mode is asked, and what a good answer contains: a number after it, not null, which is
- * how NaN is written. */
-static const struct proof {
-	const char *mode, *path, *body, *sign;
-} proofs[] = {
-	{"chat", "/completion",
-	 "{\"prompt\":\"Hello\",\"n_predict\":1,\"n_probs\":1,\"temperature\":0,"
-	 "\"ignore_eos\":true,\"cache_prompt\":false}",
-	 "\"logprob\":"},
-	{"embedding", "/embeddings", "{\"input\":\"Hello\"}", "\"embedding\":"},
-	{"rerank", "/rerank", "{\"query\":\"Hello\",\"documents\":[\"Hello\"]}",
-	 "\"relevance_score\":"},
-};
-
 struct prover {
 	struct worker *worker;
 	bool (*cancelled)(void *);
@@ -94,11 +80,7 @@ bool worker_prove(struct worker *w, bool (*cancelled)(void *), void *arg, struct
 {
 	struct prover p = {.worker = w, .cancelled = cancelled, .arg = arg};
 	CLEANUP(http_response_done) struct http_response answer = {0};
-	const struct proof *proof = &proofs[0];
-
-	for (size_t i = 0; i < ARRAY_LEN(proofs); i++)
-		if (strcmp(proofs[i].mode, w->mode) == 0)
-			proof = &proofs[i];
+	const struct runtime_proof *proof = runtime_proof(w->runtime, w->mode);
 	CLEANUP(free) char *url = mem_printf("http://localhost%s", proof->path);
 	struct http_request ask = {.socket = w->socket,
 				   .url = url,
@@ -109,8 +91,8 @@ bool worker_prove(struct worker *w, bool (*cancelled)(void *), void *arg, struct
 	if (!http_fetch(&ask, &answer, e))
 		return explain(&p, e);
 	if (answer.status == 200 && is_number(answer.body, proof->sign)) {
-		atomic_store(&w->continues,
-			     strcmp(proof->mode, "chat") == 0 && worker_find_continues(w));
+		atomic_store(&w->continues, w->runtime->moves && strcmp(w->mode, "chat") == 0 &&
+						    worker_find_continues(w));
 		return true;
 	}
 	(void)err_set(e, ERR_WORKER, "it answered %d to a first question: %.160s", answer.status,

@@ -45,13 +45,13 @@ static void name_socket(struct worker *w)
 	w->socket = mem_printf("/proc/self/fd/%d/%s", w->folder_fd, w->socket_name);
 }
 
-/* -lv 4 makes it name the devices it uses and the memory it takes there; it logs no prompts. */
 static void make_args(const struct worker *w, struct strv *ret)
 {
-	const char *fixed[] = {w->program, "--host",      w->socket_name, "--alias", w->model_id,
-			       "--model",  w->model_path, "--device",     w->device, "-lv",
-			       "4"};
+	const char *fixed[] = {"--host",  w->socket_name, "--alias",  w->model_id,
+			       "--model", w->model_path,  "--device", w->device};
 
+	for (size_t i = 0; i < w->command.count; i++)
+		strv_add(ret, w->command.items[i]);
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
 		strv_add(ret, fixed[i]);
 	for (size_t i = 0; i < w->args.count; i++)
@@ -71,11 +71,11 @@ static bool run(struct worker *w, int output, struct err *e)
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
-		return err_sys(e, errno, "socketpair for the input of llama-server");
+		return err_sys(e, errno, "socketpair for the input of a worker");
 	CLEANUP(close) int theirs = ends[1];
 	w->input = ends[0];
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return err_sys(e, errno, "pipe for the guard of llama-server");
+		return err_sys(e, errno, "pipe for the guard of a worker");
 	CLEANUP(close) int guards = ends[0];
 	w->lifeline = ends[1];
 	make_args(w, &args);

@@ -4,16 +4,15 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/http.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "worker/worker_priv.h"
 
-/* Between two questions for /health: short at first, for small models load in no time. */
+/* Between two questions for its health: short at first, for small models load in no time. */
 #define ASK_FIRST_MS 10
 #define ASK_LAST_MS 250
-/* How long one that answers /health may take to say that it is ready, before we go by /health. */
+/* How long one that is healthy may take to say that it is ready, before we go by that. */
 #define SAY_READY_MS 3000
 #define STOP_MS 5000
 
@@ -24,7 +23,7 @@ struct waiter {
 	bool (*cancelled)(void *);
 	void *arg;
 	double told;        /* the fraction it was told last */
-	int64_t healthy_ms; /* since when /health says yes, 0: it doesn't */
+	int64_t healthy_ms; /* since when it says that it is, 0: it doesn't */
 	bool asked;         /* the main thread looks at its devices */
 };
 
@@ -60,8 +59,8 @@ static struct glance wait_change(struct worker *w, struct glance last, int64_t m
 
 static bool is_healthy(struct worker *w)
 {
-	struct http_request ask = {
-		.socket = w->socket, .url = "http://localhost/health", .timeout_ms = 1000};
+	CLEANUP(free) char *url = mem_printf("http://localhost%s", w->runtime->health);
+	struct http_request ask = {.socket = w->socket, .url = url, .timeout_ms = 1000};
 	CLEANUP(http_response_done) struct http_response answer = {0};
 	struct err ignored = {0};
 
@@ -124,12 +123,14 @@ static struct worker *new_worker(struct supervisor *sv, const struct worker_spec
 	w->device = mem_dup(spec->device);
 	w->device_prefix = mem_dup(spec->device_prefix);
 	w->mode = mem_dup(spec->mode ? spec->mode : "chat");
-	w->program = fs_join(spec->base_dir, "llama-server");
+	w->runtime = spec->runtime;
+	for (size_t i = 0; spec->command[i]; i++)
+		strv_add(&w->command, spec->command[i]);
 	for (size_t i = 0; spec->args && spec->args[i]; i++)
 		strv_add(&w->args, spec->args[i]);
 	for (size_t i = 0; spec->environ && spec->environ[i]; i++)
 		strv_add(&w->environ, spec->environ[i]);
-	/* Its presence makes the server speak to us on stdout and listen on stdin. */
+	/* Its presence makes llama-server speak to us on stdout and listen on stdin. */
 	strv_add(&w->environ, "LLAMA_SERVER_ROUTER_PORT=1");
 	w->slots = spec->slots > 0 ? spec->slots : 1;
 	w->context.dir = mem_dup(spec->context_dir);

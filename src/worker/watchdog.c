@@ -149,7 +149,7 @@ static void listen_to(struct worker *w, int64_t now)
 	d->heard = heard;
 	if (moved || activity_is_late(&d->activity, now))
 		d->moved = now;
-	if (past(w, (now - d->moved) * FUTILE, 1))
+	if (w->runtime->slots && past(w, (now - d->moved) * FUTILE, 1))
 		pulse_ask(&d->pulse, w->socket);
 }
 

@@ -53,7 +53,7 @@ static void spawn(struct worker *w)
 	struct err e = {0};
 
 	if (!spawn_server(w, &e)) {
-		(void)err_wrap(&e, "starting llama-server");
+		(void)err_wrap(&e, "starting its process");
 		worker_refuse(w, &e);
 		return;
 	}

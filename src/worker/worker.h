@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * A running llama-server of one model in one environment. Processes are forked, watched and reaped
- * by the supervisor in the main thread (PR_SET_PDEATHSIG fires when the forking thread ends); any
- * thread may ask for a start or a stop and waits for it. Workers are reference-counted.
+ * A running server of one model in one environment: llama-server, or Python's (runtime.h).
+ * Processes are forked, watched and reaped by the supervisor in the main thread (PR_SET_PDEATHSIG
+ * fires when the forking thread ends); any thread may ask for a start or a stop and waits for it.
+ * Workers are reference-counted.
  *
  *   DOWN ─start─► STARTING ─ready─► RUNNING ─stop─► STOPPING ─exit─► DOWN
  *                    │                 ├─exit────────────────────────► DOWN (a crash)
@@ -21,6 +22,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "worker/runtime.h"
 
 struct supervisor;
 struct worker;
@@ -39,7 +41,8 @@ struct worker_spec {          /* strings borrowed during worker_start, copied */
 	const char *model_path;
 	const char *environment; /* name, to show */
 	const char *backend;
-	const char *base_dir;       /* of llama-server */
+	const struct runtime *runtime;
+	const char *const *command; /* NULL-ended: the program, and what comes before all options */
 	const char *device;         /* "none", "Vulkan0": always passed */
 	const char *device_prefix;  /* what the devices it reports must start with; NULL: cpu */
 	const char *const *args;    /* NULL-ended, from the option table */
@@ -79,7 +82,7 @@ struct watch_limits {
 };
 void supervisor_set_limits(struct supervisor *sv, const struct watch_limits *limits);
 
-/* Starts and waits until it answers /health, reports the device it was given, or has failed.
+/* Starts and waits until it answers, reports the device it was given, or has failed.
  * progress: 0 … 1 of the load, may be NULL. cancelled may be NULL. A start that makes no progress
  * (no load percentage, no CPU time, no output) for stall_ms is killed. *ret holds a reference for
  * the caller. ERR_NO_SPACE: out of memory; ERR_WORKER: why it ended, classified (missing library,
@@ -125,6 +128,7 @@ const char *worker_environment(const struct worker *w);
 const char *worker_backend(const struct worker *w);
 const char *worker_device(const struct worker *w);
 const char *worker_mode(const struct worker *w); /* chat, embedding, rerank */
+const struct runtime *worker_runtime(const struct worker *w);
 int worker_pid(const struct worker *w);
 int worker_slots(const struct worker *w);
 int64_t worker_started(const struct worker *w); /* wall ms */

@@ -28,9 +28,9 @@ void worker_unref(struct worker *w)
 	free(w->device);
 	free(w->device_prefix);
 	free(w->mode);
-	free(w->program);
 	free((char *)w->context.dir);
 	free((char *)w->context.key);
+	strv_done(&w->command);
 	strv_done(&w->args);
 	strv_done(&w->environ);
 	pthread_mutex_destroy(&w->lock);
@@ -71,6 +71,11 @@ const char *worker_device(const struct worker *w)
 const char *worker_mode(const struct worker *w)
 {
 	return w->mode;
+}
+
+const struct runtime *worker_runtime(const struct worker *w)
+{
+	return w->runtime;
 }
 
 int worker_pid(const struct worker *w)

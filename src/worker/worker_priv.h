@@ -29,8 +29,8 @@ struct worker {
 
 	/* set once, at worker_start */
 	char *model_id, *model_path, *environment, *backend, *device, *device_prefix, *mode;
-	char *program;
-	struct strv args, environ;
+	const struct runtime *runtime;
+	struct strv command, args, environ;
 	int slots;
 	struct worker_context context; /* its strings owned; bytes unused */
 

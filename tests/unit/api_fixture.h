@@ -280,7 +280,6 @@ static bool insert_row(struct db *db, const char *id, const char *options, struc
 			     .architecture = (char *)"llama",
 			     .quantization = (char *)"Q8_0",
 			     .mode = (char *)"chat",
-			     .runtime = (char *)"server",
 			     .options = (char *)options};
 
 	return db_model_insert(db, &m, e);

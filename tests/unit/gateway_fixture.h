@@ -29,8 +29,9 @@ struct worker {
 	int slots;
 	atomic_int references;
 	struct worker_traffic traffic;
-	bool changes_answers; /* its chat template does */
-	const char *mode;     /* NULL: chat */
+	bool changes_answers;          /* its chat template does */
+	const char *mode;              /* NULL: chat */
+	const struct runtime *runtime; /* NULL: server */
 };
 
 struct worker_traffic *worker_traffic(struct worker *w)
@@ -44,7 +45,8 @@ struct switcher {
 	bool hold;             /* it only begins to load */
 	struct ability can;    /* mode NULL: chat */
 	atomic_int wanted;
-	atomic_llong keep_alive_ms; /* the last that was asked for */
+	atomic_llong keep_alive_ms;    /* the last that was asked for */
+	const struct runtime *runtime; /* NULL: server */
 };
 
 const char *worker_socket(const struct worker *w)
@@ -60,6 +62,11 @@ bool worker_continues(const struct worker *w)
 const char *worker_mode(const struct worker *w)
 {
 	return w->mode ? w->mode : "chat";
+}
+
+const struct runtime *worker_runtime(const struct worker *w)
+{
+	return w->runtime ? w->runtime : &runtime_server;
 }
 
 int worker_slots(const struct worker *w)
@@ -89,6 +96,12 @@ void switcher_keep_alive(struct switcher *sw, const char *id, int64_t ms)
 {
 	assert_string_equal(id, route_model(sw->route));
 	atomic_store(&sw->keep_alive_ms, ms);
+}
+
+const struct runtime *switcher_runtime(struct switcher *sw, const char *id)
+{
+	assert_string_equal(id, route_model(sw->route));
+	return sw->runtime ? sw->runtime : &runtime_server;
 }
 
 bool switcher_ability(struct switcher *sw, const char *id, unsigned wanted, struct ability *ret,

@@ -126,7 +126,6 @@ static void a_model_is_added_with_what_its_file_says(void **state)
 	assert_string_equal(again.name, "Tiny");
 	assert_string_equal(again.quantization, "Q4_1");
 	assert_string_equal(again.mode, "chat");
-	assert_string_equal(again.runtime, "server");
 	assert_string_equal(again.options, "{\"n_ctx\":512}");
 	assert_int_equal(again.parameters, 2112);
 	assert_int_equal(again.context_length, 2048);

@@ -86,13 +86,15 @@ static void behave(struct fixture *f, const char *json)
 static struct worker *start(struct fixture *f, bool gpu, const char *key)
 {
 	CLEANUP(strv_done) struct strv env = {0};
-	static const char *const args[] = {"--parallel", "3",    "--metrics",
-					   "--ctx-size", "4096", NULL};
+	static const char *const command[] = {FAKES "/llama-server", NULL};
+	static const char *const args[] = {"-lv",       "4",          "--parallel", "3",
+					   "--metrics", "--ctx-size", "4096",       NULL};
 	struct worker_spec spec = {.model_id = "m",
 				   .model_path = f->model,
 				   .environment = gpu ? "llm_m_vulkan" : "llm_m_cpu",
 				   .backend = gpu ? "vulkan" : "cpu",
-				   .base_dir = FAKES,
+				   .runtime = &runtime_server,
+				   .command = command,
 				   .device = gpu ? "Vulkan0" : "none",
 				   .device_prefix = gpu ? "Vulkan" : NULL,
 				   .args = args,

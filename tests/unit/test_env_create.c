@@ -47,6 +47,17 @@ bool engine_find_python(struct engine *en, struct python *ret, struct err *e)
 	return false;
 }
 
+bool engine_python_server(struct engine *en, struct store *store, const struct python *p,
+			  const struct build_watch *w, char **ret_digest, struct err *e)
+{
+	return err_set(e, ERR_UNAVAILABLE, "there is no python3 in PATH");
+}
+
+char *engine_python_launcher(const struct engine *en)
+{
+	return mem_dup("/nowhere");
+}
+
 char *engine_python_check(const struct engine *en)
 {
 	return NULL;

@@ -242,13 +242,30 @@ static void options_that_do_not_go_together_are_a_conflict(void **state)
 		   "say the same thing twice");
 }
 
-static void the_python_runtime_is_not_there_yet(void **state)
+static void what_does_nothing_with_runtime_python_is_refused(void **state)
 {
-	CLEANUP(free) char *text = merge_good("{}", "{\"runtime\":\"server\"}");
+	CLEANUP(free)
+	char *text = merge_good("{\"n_ctx\":512,\"pinned\":true}", "{\"runtime\":\"python\"}");
 
-	expect_bad("{\"runtime\":\"python\"}", ERR_NOT_SUPPORTED,
-		   "runtime 'python' is not supported yet");
+	assert_string_equal(option_runtime(text), "python");
+	assert_string_equal(option_runtime("{}"), "server");
+	assert_int_equal(option_parallel(text), 1);
+	assert_false(option_migrate(text));
+	assert_non_null(strstr(option_context_never(text, &chat), "cannot save"));
+	expect_bad("{\"runtime\":\"python\",\"parallel\":2}", ERR_CONFLICT,
+		   "parallel does nothing with runtime python");
+	expect_bad("{\"runtime\":\"python\",\"mode\":\"rerank\"}", ERR_CONFLICT,
+		   "mode rerank does");
 	expect_bad("{\"runtime\":\"perl\"}", ERR_INVALID, "must be one of server|python");
+}
+
+static void the_python_runtime_gets_one_object(void **state)
+{
+	expect_args("{\"runtime\":\"python\",\"temperature\":0.5,\"pinned\":true}", true,
+		    "--options {\"cache_type_k\":\"f16\",\"cache_type_v\":\"f16\",\"flash_attn\":"
+		    "\"on\",\"mode\":\"chat\",\"n_batch\":512,\"n_ctx\":8192,\"n_gpu_layers\":-1,"
+		    "\"runtime\":\"python\",\"temperature\":0.5} ");
+	expect_args("{\"runtime\":\"python\",\"n_gpu_layers\":9}", false, "\"n_gpu_layers\":0,");
 }
 
 static void text_with_a_nul_or_too_long_is_refused(void **state)
@@ -343,7 +360,7 @@ static void defaults_are_passed_so_that_nothing_is_guessed(void **state)
 			    "--n-gpu-layers 0 --fit off --ctx-size 8192 --parallel 4 --kv-unified "
 			    "--kv-unified-per-slot 8192 --no-cache-idle-slots --cache-ram 256 "
 			    "--flash-attn on --cache-type-k f16 --cache-type-v f16 "
-			    "--slots --metrics --no-ui --offline ");
+			    "-lv 4 --slots --metrics --no-ui --offline ");
 	expect_args("{}", true, "--n-gpu-layers all ");
 	expect_args("{\"n_gpu_layers\":-1}", true, "--n-gpu-layers all ");
 	expect_args("{\"n_gpu_layers\":20}", true, "--n-gpu-layers 20 ");
@@ -451,7 +468,8 @@ int main(void)
 		cmocka_unit_test(bad_values_are_refused_and_the_allowed_named),
 		cmocka_unit_test(a_whole_number_may_be_written_with_a_point),
 		cmocka_unit_test(options_that_do_not_go_together_are_a_conflict),
-		cmocka_unit_test(the_python_runtime_is_not_there_yet),
+		cmocka_unit_test(what_does_nothing_with_runtime_python_is_refused),
+		cmocka_unit_test(the_python_runtime_gets_one_object),
 		cmocka_unit_test(text_with_a_nul_or_too_long_is_refused),
 		cmocka_unit_test(pairs_become_values_of_the_right_type),
 		cmocka_unit_test(pairs_that_are_none_are_refused),

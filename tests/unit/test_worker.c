@@ -119,11 +119,14 @@ static void a_crash_while_loading_is_named(void **state)
 static void a_missing_server_is_named(void **state)
 {
 	struct fixture *f = *state;
+	CLEANUP(free) char *program = fs_join(f->dir, "llama-server");
+	const char *const command[] = {program, NULL};
 	struct worker_spec spec = {.model_id = "m",
 				   .model_path = f->model,
 				   .environment = "e",
 				   .backend = "cpu",
-				   .base_dir = f->dir,
+				   .runtime = &runtime_server,
+				   .command = command,
 				   .device = "none"};
 	struct worker *w = NULL;
 	struct err e = {0};

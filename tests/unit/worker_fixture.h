@@ -143,12 +143,14 @@ TEST_MAYBE static bool start(struct fixture *f, const char *backend, struct work
 			     struct err *e)
 {
 	CLEANUP(strv_done) struct strv env = {0};
-	static const char *const args[] = {"--parallel", "2", "--metrics", NULL};
+	static const char *const command[] = {FAKES "/llama-server", NULL};
+	static const char *const args[] = {"-lv", "4", "--parallel", "2", "--metrics", NULL};
 	struct worker_spec spec = {.model_id = "m",
 				   .model_path = f->model,
 				   .environment = "llm_m_test",
 				   .backend = backend ? backend : "cpu",
-				   .base_dir = FAKES,
+				   .runtime = &runtime_server,
+				   .command = command,
 				   .device = backend ? "Vulkan0" : "none",
 				   .device_prefix = backend ? "Vulkan" : NULL,
 				   .args = args,

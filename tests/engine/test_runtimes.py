@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""llama-server and llama_cpp.server: loaded, asked, moved, watched and stopped in the same way."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import openai
+import pytest
+
+from crowd import Answer, Ask, Crowd, need, switch
+from daemon import wait_until
+
+SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1"
+QUESTION = [{"role": "user", "content": "What is 2+2?"}]
+# the first time in an environment: pip
+LOAD_SECONDS = 300
+
+
+def load(daemon, model: str, **options) -> dict:
+    task = daemon.post(f"/llm/api/models/{model}/load?wait=false", options, 202)["task_id"]
+    done = daemon.wait_task(task, LOAD_SECONDS)
+    assert done["state"] == "succeeded", done
+    return daemon.model(model)
+
+
+@pytest.fixture(params=["server", "python"])
+def runtime(request, both):
+    """Both models are loaded by it, on the CPU."""
+    for model in (SMOLLM2, "tiny"):
+        assert load(both, model, runtime=request.param)["runtime"] == request.param
+    yield request.param
+    for model in (SMOLLM2, "tiny"):
+        both.call("PATCH", f"/llm/api/models/{model}", {"runtime": None}, 200)
+        both.post(f"/llm/api/models/{model}/unload", {}, 200)
+
+
+def worker(daemon, model: str) -> dict:
+    return daemon.get(f"/llm/api/models/{model}/health")["worker"]
+
+
+def test_a_real_answer_whole_and_as_a_stream(runtime, client):
+    asked = {"model": SMOLLM2, "messages": QUESTION, "temperature": 0, "max_tokens": 20}
+    whole = client.chat.completions.create(**asked)
+    assert "4" in whole.choices[0].message.content
+    assert whole.model == SMOLLM2
+    assert whole.usage.completion_tokens > 0
+    pieces = client.chat.completions.create(**asked, stream=True)
+    text = "".join(p.choices[0].delta.content or "" for p in pieces if p.choices)
+    assert text == whole.choices[0].message.content
+    prompt = "The capital of France is"
+    said = client.completions.create(model=SMOLLM2, prompt=prompt, temperature=0, max_tokens=5)
+    assert "Paris" in said.choices[0].text
+
+
+def test_more_clients_than_slots(runtime, client, on_cpu):
+    assert worker(on_cpu, SMOLLM2)["slots"] == {"server": 4, "python": 1}[runtime]
+
+    def ask(_) -> str:
+        said = client.chat.completions.create(
+            model=SMOLLM2, messages=QUESTION, temperature=0, max_tokens=20
+        )
+        return said.choices[0].message.content
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ask, range(6)))
+    assert all("4" in answer for answer in answers), answers
+
+
+def clients(first: int):
+    n = first
+    while True:
+        yield Ask(n % 2 == 0, n % 4 < 2, f"Question number {n}: why?", 6 + n % 20)
+        n += 1
+
+
+def judge(said: Answer) -> None:
+    need(said.text, "an answer without text")
+    need(said.finish in ("length", "stop"), f"finish_reason {said.finish!r}")
+
+
+def test_nobody_is_lost_in_a_switch(runtime, both):
+    with Crowd(both, "tiny", 6, judge=judge, asks=clients) as crowd:
+        switches = []
+        for backend in ("vulkan", "cpu", "vulkan", "cpu"):
+            crowd.wait(total=len(crowd.answers) + 8)
+            switches.append(switch(both, "tiny", backend))
+            now = worker(both, "tiny")
+            assert now["backend"] == backend
+            assert now["device"].startswith({"vulkan": "Vulkan", "cpu": "none"}[backend])
+        crowd.wait(total=len(crowd.answers) + 8)
+    assert not crowd.failures, crowd.failures[:5]
+    print(f"\n{runtime}: {len(crowd.answers)} answers, {len(switches)} switches")
+
+
+def test_a_client_that_goes_away_stops_its_answer(runtime, client, on_cpu):
+    question = [{"role": "user", "content": "Count to one thousand."}]
+    stream = client.chat.completions.create(
+        model=SMOLLM2, messages=question, max_tokens=2000, stream=True
+    )
+    for _ in zip(range(3), stream, strict=False):
+        pass
+    assert worker(on_cpu, SMOLLM2)["requests"] == 1
+    stream.close()
+    wait_until(lambda: worker(on_cpu, SMOLLM2)["requests"] == 0, 5, "its end")
+    said = client.chat.completions.create(model=SMOLLM2, messages=QUESTION, max_tokens=2)
+    assert said.choices[0].message.content
+
+
+def test_one_that_dies_is_started_again(runtime, client, on_cpu):
+    pid = worker(on_cpu, SMOLLM2)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: on_cpu.model(SMOLLM2)["state"] == "failed", 10, "its end")
+    said = client.chat.completions.create(model=SMOLLM2, messages=QUESTION, max_tokens=2)
+    assert said.choices[0].message.content
+    assert worker(on_cpu, SMOLLM2)["pid"] != pid
+
+
+def test_unload_ends_its_process(runtime, on_cpu):
+    pid = worker(on_cpu, SMOLLM2)["pid"]
+    on_cpu.post(f"/llm/api/models/{SMOLLM2}/unload", {}, 200)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("runtime", ["python"], indirect=True)
+def test_what_python_lacks_is_said(runtime, client, on_cpu):
+    url = f"/llm/api/models/{SMOLLM2}"
+    for path in ("/tokenize", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens"):
+        body = {"model": SMOLLM2, "content": "a", "input": "a", "messages": QUESTION}
+        said = on_cpu.http.post(path, json=body | {"max_tokens": 1})
+        assert said.status_code == 501, said.text
+        assert f"runtime python has no {path}" in said.text
+        assert "runtime=server" in said.text
+    error = on_cpu.call("PATCH", url, {"parallel": 2}, 409)["error"]
+    assert error["message"] == "parallel does nothing with runtime python"
+    error = on_cpu.call("PATCH", url, {"mode": "rerank"}, 409)["error"]
+    assert error["message"] == "mode rerank does nothing with runtime python"
+    with pytest.raises(openai.BadRequestError, match="mode chat"):
+        client.embeddings.create(model=SMOLLM2, input="hello")
+
+
+def test_a_switch_of_the_runtime_is_one_like_others(client, on_cpu):
+    load(on_cpu, SMOLLM2)
+    question = [{"role": "user", "content": "Tell me a long story."}]
+    stream = client.chat.completions.create(
+        model=SMOLLM2, messages=question, max_tokens=60, stream=True
+    )
+    first = next(stream)
+    done = load(on_cpu, SMOLLM2, runtime="python")
+    assert done["runtime"] == "python"
+    pieces = [first, *stream]
+    assert pieces[-1].choices[0].finish_reason in ("length", "stop")
+    said = client.chat.completions.create(model=SMOLLM2, messages=QUESTION, max_tokens=2)
+    assert said.choices[0].message.content
+    load(on_cpu, SMOLLM2, runtime=None)
