@@ -26,9 +26,11 @@ class Daemon:
         self.env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
         # sanitizers and their reports
         self.env |= {k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}
-        self.env |= env or {}
+        self.given = env or {}
+        self.env |= self.given
         self.settings = {"state_dir": self.state, "socket": self.socket, "listen": "127.0.0.1:0"}
         self.settings |= settings
+        self.fields: dict = {}  # of every model that is added
         self.process: subprocess.Popen | None = None
         self.lines: list[str] = []
         self.port = 0
@@ -122,7 +124,9 @@ class Daemon:
         return self.get(f"/llm/api/models/{model}")["model"]
 
     def add(self, path: Path, **fields) -> dict:
-        return self.post("/llm/api/models", {"path": str(path), **fields}, 201)["model"]
+        return self.post("/llm/api/models", {"path": str(path), **self.fields, **fields}, 201)[
+            "model"
+        ]
 
     def wait_task(self, task: str, seconds: float = 60) -> dict:
         """The task's last snapshot, once it is finished."""

@@ -33,16 +33,21 @@ class Site:
     """An installed Shunt whose Python piece needs one wheel, from a folder that stands for the
     index; a python3 that can be taken away."""
 
-    def __init__(self, binary: Path, folder: Path):
+    def __init__(self, binary: Path, folder: Path, keep: bool = False):
+        """keep: one that is there already stays as it is."""
         self.folder, self.wheels = folder, folder / "wheels"
         self.binary = folder / "usr/bin/shunt"
         self.data = folder / "usr/share/shunt/engine/0.3.36/python"
         self.programs = folder / "programs"
+        self.source = folder / "source"
+        if keep and folder.exists():
+            return
         self.binary.parent.mkdir(parents=True)
         shutil.copy(binary, self.binary)
         shutil.copytree(ROOT / "engine", folder / "usr/share/shunt/engine")
         self.pin(make_wheel(self.wheels, "needed"))
-        self.source = folder / "source"
+        launcher = FAKES.joinpath("serve.py").read_text().replace("@ROOT@", str(ROOT))
+        self.data.joinpath("serve.py").write_text(launcher)
         shutil.copytree(FAKES / "engine-source", self.source)
         shutil.copytree(FAKES / "llama_cpp", self.source / "llama_cpp")
         binding = self.source / "llama_cpp/__init__.py"
@@ -50,8 +55,10 @@ class Site:
         self.programs.mkdir()
         self.offer(shutil.which("python3"))
 
-    def pin(self, sha256: str) -> None:
-        self.data.joinpath("requirements.txt").write_text(f"needed==1.0 --hash=sha256:{sha256}\n")
+    def pin(self, sha256: str, *files: str) -> None:
+        """In both lists, or in those that are named."""
+        for name in files or ("requirements.txt", "requirements-server.txt"):
+            self.data.joinpath(name).write_text(f"needed==1.0 --hash=sha256:{sha256}\n")
 
     def hold(self) -> Path:
         """From the next build on, `import llama_cpp` waits as long as this file is there."""
@@ -70,25 +77,27 @@ class Site:
         if python:
             link.symlink_to(python)
 
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.programs}:{FAKES}:{os.environ['PATH']}",
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(self.wheels),
+            # none of which may get into builds and workers
+            "PYTHONPATH": "/nowhere",
+            "GGML_FAKE_NO_DEVICE": "1",
+            "LLAMA_CPP_LIB_PATH": "/nowhere",
+            # which would have pip refuse, or install elsewhere
+            "PIP_USER": "1",
+            "PIP_REQUIRE_VIRTUALENV": "1",
+        }
+
     def daemon(self, **env: str) -> Daemon:
-        path = f"{self.programs}:{FAKES}:{os.environ['PATH']}"
         (self.folder / "d").mkdir(exist_ok=True)
         return Daemon(
             self.binary,
             self.folder / "d",
-            {
-                "PATH": path,
-                "PIP_NO_INDEX": "1",
-                "PIP_FIND_LINKS": str(self.wheels),
-                # none of which may get into builds and workers
-                "PYTHONPATH": "/nowhere",
-                "GGML_FAKE_NO_DEVICE": "1",
-                "LLAMA_CPP_LIB_PATH": "/nowhere",
-                # which would have pip refuse, or install elsewhere
-                "PIP_USER": "1",
-                "PIP_REQUIRE_VIRTUALENV": "1",
-            }
-            | env,
+            self.env | env,
             engine_source=self.source,
             build_priority="normal",
         )

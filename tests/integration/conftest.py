@@ -41,19 +41,48 @@ def fake_model(tmp_path):
     def make(name: str = "tiny.Q8_0.gguf") -> FakeModel:
         return FakeModel(tmp_path / name)
 
-    return make
+    yield make
+    for log in tmp_path.glob("*.fake.log"):
+        asked = [json.loads(line) for line in log.read_text().splitlines()]
+        strange = [a for a in asked if a["event"] == "stranger"]
+        assert not strange, f"this runtime has no such path: {strange}"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--runtime",
+        choices=("server", "python"),
+        default="server",
+        help="what models are run by, where a test doesn't say",
+    )
+
+
+@pytest.fixture(autouse=True)
+def for_this_runtime(request):
+    if (
+        request.node.get_closest_marker("server")
+        and request.config.getoption("runtime") != "server"
+    ):
+        pytest.skip("of what the runtime server alone can do")
 
 
 @pytest.fixture(scope="session")
-def prepared(shunt_binary, tmp_path_factory) -> Daemon:
+def prepared(shunt_binary, tmp_path_factory, pytestconfig) -> Daemon:
     """A stopped daemon whose state and store others start from; tests that run beside share it."""
     top = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         top = top.parent
     folder = top / "prepared"
-    daemon = Daemon(shunt_binary, folder, ENV, **DEFAULTS)
     with Path(top / "prepared.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if pytestconfig.getoption("runtime") == "python":
+            site = Site(shunt_binary, top / "site", keep=True)
+            daemon = Daemon(
+                site.binary, folder, site.env, **(DEFAULTS | {"engine_source": site.source})
+            )
+            daemon.fields = {"runtime": "python"}
+        else:
+            daemon = Daemon(shunt_binary, folder, ENV, **DEFAULTS)
         if not (folder / "done").exists():
             folder.mkdir()
             daemon.start()
@@ -74,13 +103,14 @@ def make_daemon(shunt_binary, prepared, tmp_path):
     def make(name: str = "d", fresh: bool = False, **settings) -> Daemon:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        defaults = dict(DEFAULTS)
+        defaults = DEFAULTS | {"engine_source": prepared.settings["engine_source"]}
         if not fresh and "state_dir" not in settings:
             (folder / "state").mkdir()
             for kept in ("shunt.db", "owner"):
                 shutil.copy(prepared.state / kept, folder / "state")
             defaults["store_dir"] = prepared.state / "store"
-        made.append(Daemon(shunt_binary, folder, ENV, **(defaults | settings)))
+        made.append(Daemon(prepared.binary, folder, prepared.given, **(defaults | settings)))
+        made[-1].fields = prepared.fields
         return made[-1]
 
     yield make
@@ -110,12 +140,12 @@ def fresh_daemon(make_daemon) -> Daemon:
 
 
 @pytest.fixture
-def engine_source(tmp_path):
+def engine_source(tmp_path, prepared):
     """Makes copies of the fake engine's source whose build behaves as said (fakes/README.md)."""
 
     def make(name: str = "source", **what) -> Path:
         source = tmp_path / name
-        shutil.copytree(SOURCE, source)
+        shutil.copytree(prepared.settings["engine_source"], source)
         source.joinpath("fake-build.json").write_text(json.dumps(what))
         return source
 

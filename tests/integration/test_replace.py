@@ -57,6 +57,7 @@ def test_the_old_worker_serves_until_the_new_one_is_ready(daemon, model):
     assert "vulkan" in text(daemon.chat(MODEL))
 
 
+@pytest.mark.server
 def test_a_gpu_computes_before_anybody_waits_for_it(daemon, model):
     daemon.switch(MODEL, "cpu", reload=True)
     daemon.switch(MODEL, "vulkan")

@@ -129,6 +129,7 @@ def test_comments_in_a_stream_are_no_tokens(watched):
     fails_and_comes_back(daemon, model, "it hung", pid)
 
 
+@pytest.mark.server  # two at once
 def test_slow_is_not_hung(watched):
     """A long prompt computes; a client that does not read is not the worker's fault."""
     daemon, model = watched(stall_timeout="500ms")
