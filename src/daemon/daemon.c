@@ -12,9 +12,11 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/api.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/part.h"
@@ -24,6 +26,8 @@
 #include "model/option.h"
 #include "model/pull.h"
 #include "switch/context.h"
+
+#define ORPHAN_MS 5000
 
 struct daemon {
 	const struct config *config;
@@ -52,13 +56,26 @@ struct daemon {
 	struct api *api;
 };
 
-/* One daemon per state folder. */
+static bool is_dead(pid_t pid)
+{
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/* One daemon per state folder. One that was killed while it forked leaves a child that holds the
+ * lock until it is the program it shall be: that is waited for. */
 static bool lock_state(struct daemon *d, struct err *e)
 {
 	CLEANUP(free) char *path = fs_join(d->config->state_dir, "daemon.lock");
+	const struct timespec pause = {.tv_nsec = 20000000};
+	int64_t until = clock_ms() + ORPHAN_MS;
 
 	if (!fs_lock(path, FS_LOCK_TRY, &d->lock, e))
 		return false;
+	while (d->lock < 0 && is_dead(fs_lock_holder(path)) && clock_ms() < until) {
+		(void)nanosleep(&pause, NULL);
+		if (!fs_lock(path, FS_LOCK_TRY, &d->lock, e))
+			return false;
+	}
 	if (d->lock < 0) {
 		err_set(e, ERR_CONFLICT,
 			"state folder '%s' is held by another shunt daemon (pid %d)",

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The end of the daemon: what runs is answered, for a while; what is new is refused."""
 
+import fcntl
 import json
 import socket
+import subprocess
 import threading
 import time
 
@@ -217,3 +219,24 @@ def test_an_address_that_is_none_is_said_and_harmless(make_daemon):
     daemon.start()
     assert any("NOTIFY_SOCKET" in line and "nonsense" in line for line in daemon.lines)
     assert daemon.stop() == 0
+
+
+def test_a_state_folder_has_one_daemon(daemon, make_daemon):
+    second = make_daemon("second", state_dir=daemon.state)
+    with pytest.raises(AssertionError, match="is held by another shunt daemon"):
+        second.start()
+    assert daemon.get("/health")["status"] == "ok"
+
+
+def test_a_child_of_one_that_was_killed_is_waited_for(make_daemon):
+    """One that has just been forked still has the lock."""
+    daemon = make_daemon()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with (daemon.state / "daemon.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(str(dead.pid))
+        lock.flush()
+        threading.Timer(0.5, fcntl.flock, [lock, fcntl.LOCK_UN]).start()
+        daemon.start()
+    assert daemon.get("/health")["status"] == "ok"
