@@ -45,6 +45,7 @@ struct backend {
 	const char *title;         /* "Vulkan" */
 	const char *aliases;       /* "vk" separated by spaces */
 	const char *device_prefix; /* "Vulkan", "CUDA", "ROCm"; NULL: no device (cpu) */
+	const char *vendor;        /* whose GPUs alone it uses: "nvidia", "amd"; NULL: any */
 	const char *module;        /* "libggml-vulkan.so", NULL: base only */
 	const char *target;        /* ninja target, "ggml-vulkan"; NULL */
 	const char *cmake_flag;    /* "-DGGML_VULKAN=ON"; NULL */

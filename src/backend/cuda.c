@@ -204,6 +204,7 @@ const struct backend backend_cuda = {
 	.title = "CUDA",
 	.aliases = "nvidia cublas",
 	.device_prefix = "CUDA",
+	.vendor = "nvidia",
 	.module = "libggml-cuda.so",
 	.target = "ggml-cuda",
 	.cmake_flag = "-DGGML_CUDA=ON",

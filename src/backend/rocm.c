@@ -139,6 +139,7 @@ const struct backend backend_rocm = {
 	.title = "ROCm",
 	.aliases = "amd hip",
 	.device_prefix = "ROCm",
+	.vendor = "amd",
 	.module = "libggml-hip.so",
 	.target = "ggml-hip",
 	.cmake_flag = "-DGGML_HIP=ON",

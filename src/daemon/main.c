@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/nvml.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "daemon/config.h"
@@ -165,6 +166,8 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && strcmp(argv[1], "probe-module") == 0)
 		return verify_probe_main(argv[2], argv[3]);
+	if (argc == 2 && strcmp(argv[1], "probe-nvml") == 0)
+		return nvml_probe_main();
 	if (!take_flags(&l, &argc, argv, &e))
 		return fail(&e);
 	if (answer_about_ourselves(argc, argv, &status))

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backend/gpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/nvml.h"
+#include "backend/pci.h"
+#include "base/mem.h"
+
+const char *gpu_kind_name(enum gpu_kind k)
+{
+	static const char *const names[] = {"discrete", "discrete", "integrated", "software"};
+
+	return names[k];
+}
+
+struct gpu *gpus_add(struct gpus *g)
+{
+	struct gpu *new;
+
+	g->list = mem_grow(g->list, g->count + 1, sizeof(*g->list));
+	new = &g->list[g->count++];
+	*new = (struct gpu){.memory_bytes = -1, .used_bytes = -1, .free_bytes = -1};
+	return new;
+}
+
+void gpus_done(struct gpus *g)
+{
+	free(g->list);
+	free(g->processes);
+	*g = (struct gpus){0};
+}
+
+int64_t gpus_process_bytes(const struct gpus *g, pid_t pid)
+{
+	int64_t sum = -1;
+
+	for (size_t i = 0; i < g->process_count; i++)
+		if (g->processes[i].pid == pid)
+			sum = (sum < 0 ? 0 : sum) + g->processes[i].bytes;
+	return sum;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct gpu *x = a, *y = b;
+
+	return strcmp(x->pci, y->pci);
+}
+
+static const struct gpu *of_nvidia(const struct gpus *g)
+{
+	for (size_t i = 0; i < g->count; i++)
+		if (g->list[i].vendor && strcmp(g->list[i].vendor, "nvidia") == 0)
+			return &g->list[i];
+	return NULL;
+}
+
+/* No library is what is wrong where there is a card, and is as it should be where there is none. */
+static void explain(struct gpus *g, bool answers)
+{
+	struct err *why = &g->nvidia_why_not;
+	const struct gpu *card = of_nvidia(g);
+
+	if (answers && !card) {
+		(void)err_set(why, ERR_NOT_FOUND, "NVIDIA's driver works, but it finds no GPU");
+		(void)err_hint(why, "is the card in its slot and powered (lspci), or the GPU given "
+				    "to this container or virtual machine?");
+	} else if (!answers && why->kind == ERR_NOT_FOUND && card) {
+		CLEANUP(free) char *hint = mem_dup(why->hint);
+
+		err_clear(why);
+		(void)err_set(why, ERR_UNAVAILABLE,
+			      "the NVIDIA GPU at %s has no driver that computes: there is no "
+			      "libnvidia-ml.so.1%s%s",
+			      card->pci, card->driver[0] ? ", and its kernel driver is " : "",
+			      card->driver);
+		(void)err_hint(why, "%s", hint);
+	}
+}
+
+void gpus_read(const char *self, const char *sys, struct gpus *ret)
+{
+	struct gpus g = {0};
+
+	pci_read(sys, &g);
+	explain(&g, nvml_read(self, &g, &g.nvidia_why_not));
+	if (g.count > 0)
+		qsort(g.list, g.count, sizeof(*g.list), by_address);
+	*ret = g;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What NVIDIA's driver tells through its library NVML (libnvidia-ml.so.1), which is opened when
+ * it is there: nothing links to it. Asked in a child (`shunt probe-nvml`) that has 2 s, because a
+ * broken driver may hang or crash who asks. */
+
+#include "backend/gpu.h"
+
+/* Adds to the GPUs that are there those facts, by PCI address. ERR_NOT_FOUND: no library;
+ * ERR_UNAVAILABLE: it can't be used, why and the remedy. */
+MUST_CHECK bool nvml_read(const char *self, struct gpus *g, struct err *e);
+/* Child side: prints a line a fact. Exit status for main. */
+int nvml_probe_main(void);
+/* How it ends when the library is not there, or answers with an error, whose number it prints. */
+enum { NVML_PROBE_NO_LIBRARY = 3, NVML_PROBE_REFUSED = 4 };
