@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What can be built and run on this machine, and what is missing. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/handlers.h"
-#include "backend/hardware.h"
 
 static json_t *item_json(const struct toolkit_item *item)
 {
@@ -105,14 +105,14 @@ static char *ready_env(struct api *a, const struct backend *b)
 	return name;
 }
 
-/* What its toolkit check found of the driver; NULL: nothing. */
+/* What its toolkit check found of the driver; "": nothing. */
 static const char *driver_of(const struct toolkit *tk)
 {
 	for (int i = 0; i < tk->count; i++)
 		if (tk->items[i].at_run_time && strstr(tk->items[i].name, "driver") &&
 		    tk->items[i].found[0])
 			return tk->items[i].found;
-	return NULL;
+	return "";
 }
 
 static json_t *device_json(const struct backend *b, const struct env_device *d, const char *driver)
@@ -122,35 +122,44 @@ static json_t *device_json(const struct backend *b, const struct env_device *d, 
 	json_object_set_new(j, "backend", answer_text(b->name));
 	json_object_set_new(j, "device", answer_text(d->name));
 	json_object_set_new(j, "name", answer_text(d->title));
-	json_object_set_new(j, "driver", answer_text(driver));
+	json_object_set_new(j, "driver", answer_text(driver[0] ? driver : NULL));
 	json_object_set_new(j, "memory_bytes", json_integer(d->total_bytes));
 	json_object_set_new(j, "memory_free_bytes", json_integer(d->free_bytes));
 	return j;
 }
 
-/* Devices as a verified module sees them; *ret_why: null, or why there are none. */
-static json_t *devices_json(struct api *a, const struct backend *b, json_t **ret_why)
+void backend_devices(struct api *a, const struct backend *b, struct backend_devices *ret)
 {
 	CLEANUP(free) char *env = b->device_prefix ? ready_env(a, b) : NULL;
-	struct env_device *devices = NULL;
 	struct toolkit tk = {0};
 	struct err why = {0};
-	size_t count = 0;
+
+	*ret = (struct backend_devices){0};
+	if (!b->device_prefix)
+		return;
+	if (!env)
+		(void)snprintf(ret->why_not, sizeof(ret->why_not), "%s",
+			       "no ready environment of this backend: its module lists the "
+			       "devices");
+	else if (!envs_devices(a->s.envs, env, &ret->list, &ret->count, &why))
+		(void)snprintf(ret->why_not, sizeof(ret->why_not), "%s", why.msg);
+	if (ret->count == 0)
+		return;
+	b->check(&tk);
+	(void)snprintf(ret->driver, sizeof(ret->driver), "%s", driver_of(&tk));
+}
+
+/* *ret_why: null, or why there are none. */
+static json_t *devices_json(struct api *a, const struct backend *b, json_t **ret_why)
+{
+	struct backend_devices devices;
 	json_t *list = json_array();
 
-	*ret_why = json_null();
-	if (!b->device_prefix)
-		return list;
-	if (!env)
-		*ret_why = answer_text("no ready environment of this backend: its module lists "
-				       "the devices");
-	else if (!envs_devices(a->s.envs, env, &devices, &count, &why))
-		*ret_why = answer_text(why.msg);
-	if (count)
-		b->check(&tk);
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, device_json(b, &devices[i], driver_of(&tk)));
-	free(devices);
+	backend_devices(a, b, &devices);
+	for (size_t i = 0; i < devices.count; i++)
+		json_array_append_new(list, device_json(b, &devices.list[i], devices.driver));
+	*ret_why = answer_text(devices.why_not[0] ? devices.why_not : NULL);
+	free(devices.list);
 	return list;
 }
 
@@ -193,34 +202,4 @@ bool backends_get(struct call *c, struct err *e)
 bool backends_refresh(struct call *c, struct err *e)
 {
 	return answer_backends(c, true);
-}
-
-bool hardware_detect(struct call *c, struct err *e)
-{
-	json_t *cpu = json_object(), *memory = json_object(), *gpus = json_array();
-	json_t *why_not = json_object();
-	struct hardware hw = {0};
-
-	hardware_read(&hw);
-	json_object_set_new(cpu, "name", answer_text(hw.cpu_name));
-	json_object_set_new(cpu, "cores", json_integer(hw.cores));
-	json_object_set_new(cpu, "avx2", json_boolean(hw.avx2));
-	json_object_set_new(cpu, "avx512", json_boolean(hw.avx512));
-	json_object_set_new(memory, "total_bytes", json_integer(hw.memory_bytes));
-	json_object_set_new(memory, "free_bytes", json_integer(hw.memory_free_bytes));
-	for (const struct backend *const *b = backend_all(); *b; b++) {
-		json_t *why, *list = devices_json(c->api, *b, &why);
-
-		json_array_extend(gpus, list);
-		json_decref(list);
-		if (json_is_null(why))
-			json_decref(why);
-		else
-			json_object_set_new(why_not, (*b)->name, why);
-	}
-	call_set(c, "cpu", cpu);
-	call_set(c, "memory", memory);
-	call_set(c, "gpus", gpus);
-	call_set(c, "gpus_why_not", why_not);
-	return true;
 }

@@ -52,7 +52,21 @@ MUST_CHECK bool task_require(const char *id, struct err *e);
 handler events_all, events_task;
 
 /* api_backends.c */
-handler backends_get, backends_refresh, toolkit_check, hardware_detect;
+handler backends_get, backends_refresh, toolkit_check;
+struct backend_devices {
+	struct env_device *list; /* caller frees */
+	size_t count;
+	char why_not[512]; /* why there are none; "": there are, or the backend has no devices */
+	char driver[96];   /* what the toolkit check found of it; "": nothing */
+};
+/* Devices as the module of a ready environment sees them. */
+void backend_devices(struct api *a, const struct backend *b, struct backend_devices *ret);
+
+/* api_hardware.c */
+handler hardware_detect;
+/* Memory that a worker has on GPUs: as the driver counts it, where it does, else what the worker
+ * said when it loaded. */
+int64_t worker_device_bytes(struct api *a, const struct worker *w);
 
 /* ollama_models.c */
 handler ollama_tags, ollama_ps, ollama_show, ollama_version;

@@ -2,6 +2,7 @@
 /* How a model's worker is. */
 
 #include "api/handlers.h"
+#include "base/proc.h"
 #include "worker/counts.h"
 
 #define COUNTS_MS 1000 /* one that computes a large batch may answer later: then null */
@@ -15,6 +16,15 @@ static json_t *speed_json(const struct worker *w)
 	    n.answer_seconds <= 0)
 		return json_null();
 	return json_real(n.answer_tokens / n.answer_seconds);
+}
+
+static void set_memory(struct call *c, const struct worker *w)
+{
+	int64_t device = w ? worker_device_bytes(c->api, w) : 0;
+
+	call_set(c, "memory_bytes",
+		 json_integer(w ? proc_memory_bytes(worker_pid(w)) + device : 0));
+	call_set(c, "device_memory_bytes", json_integer(device));
 }
 
 bool models_health(struct call *c, struct err *e)
@@ -32,8 +42,7 @@ bool models_health(struct call *c, struct err *e)
 	call_set(c, "reason", answer_text(live.reason));
 	call_set(c, "worker", worker_json(&live));
 	call_set(c, "device", live.worker ? answer_text(worker_device(live.worker)) : json_null());
-	call_set(c, "memory_bytes",
-		 json_integer(live.worker ? worker_memory_bytes(live.worker) : 0));
+	set_memory(c, live.worker);
 	call_set(c, "requests_in_flight", json_integer(live.requests.running));
 	call_set(c, "requests_waiting", json_integer(live.requests.waiting));
 	call_set(c, "requests_total", json_integer((json_int_t)live.requests.total));

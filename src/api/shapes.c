@@ -154,7 +154,8 @@ const struct field answers_health_model[] = {
 	FIELD("reason", TEXT, true, "why it failed; empty when it did not"),
 	WORKER_FIELD,
 	FIELD("device", TEXT_NULL, true, "null: no worker"),
-	FIELD("memory_bytes", INT, true, "RAM of its worker"),
+	FIELD("memory_bytes", INT, true, "RAM of its worker, and what it has on GPUs"),
+	FIELD("device_memory_bytes", INT, true, "on GPUs: as NVIDIA's driver counts it, else as the worker said when it loaded"),
 	FIELD("requests_in_flight", INT, true, "that are answered now"),
 	FIELD("requests_waiting", INT, true, "that wait"),
 	FIELD("requests_total", INT, true, "given to workers since the daemon started"),
@@ -296,11 +297,42 @@ static const struct field memory_fields[] = {
 	{0},
 };
 static const struct shape memory_shape = {"Memory", "RAM", memory_fields, false};
+static const struct field gpu_device_fields[] = {
+	FIELD("backend", TEXT, true, "which sees it", .choices = BACKENDS),
+	FIELD("device", TEXT, true, "as llama.cpp names it: Vulkan0"),
+	FIELD("driver", TEXT_NULL, true, "its version, where the toolkit check finds one"),
+	{0},
+};
+static const struct shape gpu_device_shape = {"GpuDevice", "What a backend calls a GPU", gpu_device_fields, false};
+static const struct field gpu_fields[] = {
+	FIELD("name", TEXT, true, "as people name it, or vendor:device of PCI"),
+	FIELD("kind", TEXT, true, "software: a CPU that plays one", .choices = "discrete|integrated|software"),
+	FIELD("vendor", TEXT_NULL, true, "null: unknown", .choices = "nvidia|amd|intel"),
+	FIELD("pci", TEXT_NULL, true, "its address: 0000:0f:00.0"),
+	FIELD("uuid", TEXT_NULL, true, "NVIDIA's"),
+	FIELD("compute_capability", TEXT_NULL, true, "NVIDIA's: 9.0"),
+	FIELD("driver", TEXT_NULL, true, "the kernel's: nvidia, amdgpu, i915; null: none is seen"),
+	FIELD("memory_bytes", INT | FIELD_NULL, true, "all"),
+	FIELD("memory_used_bytes", INT | FIELD_NULL, true, "of all programs"),
+	FIELD("memory_free_bytes", INT | FIELD_NULL, true, "free now"),
+	LIST_FIELD("devices", "what ready environments' modules call it", gpu_device_shape),
+	{0},
+};
+static const struct shape gpu_shape = {"Gpu", "A GPU of this machine", gpu_fields, false};
+static const struct field nvidia_fields[] = {
+	FIELD("driver", TEXT_NULL, true, "its version"),
+	FIELD("cuda", TEXT_NULL, true, "the newest CUDA that it runs"),
+	FIELD("why_not", TEXT_NULL, true, "why it tells nothing; null: it does"),
+	FIELD("hint", TEXT_NULL, true, "the remedy"),
+	{0},
+};
+static const struct shape nvidia_shape = {"NvidiaDriver", "What NVIDIA's driver is", nvidia_fields, false};
 const struct field answers_hardware[] = {
 	OBJECT_FIELD("cpu", true, "the CPU", cpu_shape),
 	OBJECT_FIELD("memory", true, "RAM", memory_shape),
-	LIST_FIELD("gpus", "that modules list", device_shape),
+	LIST_FIELD("gpus", "one a card, by PCI address", gpu_shape),
 	FIELD("gpus_why_not", FIELD_OBJECT, true, "why a backend lists none, by its name"),
+	OBJECT_FIELD("nvidia", true, "NVIDIA's driver", nvidia_shape),
 	{0},
 };
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/gpus.h"
 #include "cli/term.h"
 
 static const char *yes_no(const json_t *b, const char *key)
@@ -128,5 +129,5 @@ bool command_doctor(const struct cli_options *o, const struct args *a, struct er
 		if (cpu)
 			common = json_object_get(toolkit, "items");
 	}
-	return true;
+	return gpus_print(o, e);
 }

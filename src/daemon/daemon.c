@@ -247,6 +247,7 @@ static bool open_api(struct daemon *d, struct err *e)
 		.allowed_hosts = strv_items(&d->hosts),
 		.allowed_origins = strv_items(&d->origins),
 		.pull = &d->pull,
+		.self = d->self,
 		.envs_dir = d->envs_dir,
 		.db = d->db,
 		.store = d->store,

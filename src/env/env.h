@@ -129,7 +129,8 @@ struct env_device {
 	char name[32]; /* Vulkan0 */
 	char title[128];
 	int64_t total_bytes, free_bytes;
-	bool in_ram; /* its memory is the machine's: an integrated GPU, or a CPU that plays one */
+	bool in_ram;   /* its memory is the machine's: an integrated GPU, or a CPU that plays one */
+	bool software; /* a CPU that plays one */
 };
 /* Devices of the backend, by a child process; ERR_VERIFY with the reason when there is none. Caller
  * frees the array with free(). */

@@ -56,7 +56,7 @@ static bool parse_line(const char *line, size_t len, struct env_device *ret)
 
 /* What ggml-vulkan logs about this device: "ggml_vulkan: 0 = NAME (DRIVER) | uma: 1 | …" for an
  * integrated GPU, a warning in the next line for a CPU that plays one. */
-static bool log_says_ram(const char *text, const char *prefix, const char *device)
+static void read_log(const char *text, const char *prefix, struct env_device *d)
 {
 	static const char tag[] = "ggml_vulkan: ", shared[] = " | uma: 1 ";
 	static const char cpu[] = "ggml_vulkan: Warning: Device type is CPU";
@@ -69,10 +69,12 @@ static bool log_says_ram(const char *text, const char *prefix, const char *devic
 		p += sizeof(tag) - 1;
 		(void)snprintf(name, sizeof(name), "%s%.*s", prefix, (int)strspn(p, "0123456789"),
 			       p);
-		if (strcmp(name, device) == 0)
-			return (uma && uma < end) || strncmp(next, cpu, sizeof(cpu) - 1) == 0;
+		if (strcmp(name, d->name) != 0)
+			continue;
+		d->software = strncmp(next, cpu, sizeof(cpu) - 1) == 0;
+		d->in_ram = d->software || (uma && uma < end);
+		return;
 	}
-	return false;
 }
 
 static bool is_as_large(int64_t device, int64_t memory)
@@ -91,8 +93,8 @@ size_t env_devices_parse(const char *text, const struct backend *b, int64_t memo
 	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
 		if (!parse_line(line, strcspn(line, "\n"), &d) || !backend_owns_device(b, d.name))
 			continue;
-		d.in_ram = is_as_large(d.total_bytes, memory_bytes) ||
-			   log_says_ram(text, b->device_prefix, d.name);
+		read_log(text, b->device_prefix, &d);
+		d.in_ram = d.in_ram || is_as_large(d.total_bytes, memory_bytes);
 		list = mem_grow(list, count + 1, sizeof(*list));
 		list[count++] = d;
 	}

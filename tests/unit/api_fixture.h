@@ -221,6 +221,11 @@ int64_t worker_started(const struct worker *w)
 	return 1700000000000;
 }
 
+void worker_took(const struct worker *w, struct worker_took *ret)
+{
+	*ret = (struct worker_took){0};
+}
+
 int64_t worker_memory_bytes(const struct worker *w)
 {
 	return 1 << 20;
@@ -430,6 +435,7 @@ static int setup(void **state)
 					    .socket = f->socket,
 					    .allowed_origins = origins,
 					    .pull = &f->pull,
+					    .self = "/bin/false",
 					    .switcher = &f->switcher,
 					    .routes = (struct routes *)f};
 	must(db_open(test_path(f->dir, "db"), &f->settings.db, &e), &e);

@@ -169,11 +169,12 @@ static void it_is_known_which_devices_use_ram(void **state)
 		"  Vulkan3: of the machine's size (15900 MiB, 9000 MiB free)\n"
 		"  Vulkan10: NVIDIA (24000 MiB, 23000 MiB free)\n";
 	static const bool in_ram[] = {false, true, true, true, false};
+	static const bool software[] = {false, false, true, false, false};
 	struct env_device *list = NULL;
 
 	assert_int_equal(env_devices_parse(text, backend_find("vulkan"), 16LL << 30, &list), 5);
 	for (size_t i = 0; i < 5; i++)
-		if (list[i].in_ram != in_ram[i])
+		if (list[i].in_ram != in_ram[i] || list[i].software != software[i])
 			fail_msg("%s", list[i].name);
 	free(list);
 }

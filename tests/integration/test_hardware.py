@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GPUs as NVIDIA's library and sysfs show them: fakes of both, and what the daemon says of them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from daemon import FAKES
+
+ID = "tiny.Q8_0"
+MODEL = f"/llm/api/models/{ID}"
+DETECT = "/llm/api/hardware/detect"
+NAVI = {
+    "class": "0x030000",
+    "vendor": "0x1002",
+    "device": "0x744c",
+    "mem_info_vram_total": "25753026560",
+    "mem_info_vram_used": "753026560",
+    "mem_info_vram_vendor": "samsung",
+}
+
+
+@pytest.fixture(scope="session")
+def nvml(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
+    words = ["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", made, FAKES / "nvml.c", "-ldl"]
+    subprocess.run(words, check=True)
+    return made
+
+
+@pytest.fixture
+def machine(make_daemon, nvml, tmp_path):
+    """A daemon on a machine with these PCI cards, and NVIDIA's library that behaves so."""
+
+    def make(behaviour: str | None = None, **cards: dict):
+        for address, files in cards.items():
+            folder = tmp_path / "sys/bus/pci/devices" / address
+            folder.mkdir(parents=True)
+            for name, text in files.items():
+                (folder / name).write_text(f"{text}\n")
+            if files["vendor"] == "0x1002":
+                (folder / "driver").symlink_to("../../../drivers/amdgpu")
+        daemon = make_daemon()
+        daemon.env |= {"SYSFS_PATH": str(tmp_path / "sys"), "LD_LIBRARY_PATH": str(tmp_path)}
+        if behaviour is not None:
+            (tmp_path / nvml.name).symlink_to(nvml)
+            (tmp_path / "nvml.fake").write_text(behaviour)
+        return daemon.start()
+
+    return make
+
+
+def test_gpus_are_known_before_any_environment(machine):
+    daemon = machine("gpus 2\n", **{"0000:03:00.0": NAVI})
+    names = [e["name"] for e in daemon.get("/llm/api/environments")["environments"]]
+    for name in names:
+        daemon.call("DELETE", f"/llm/api/environments/{name}", status=200)
+    seen = daemon.get(DETECT)
+    assert seen["nvidia"] == {
+        "driver": "580.159.04", "cuda": "13.0", "why_not": None, "hint": None,
+    }  # fmt: skip
+    amd, first, second = seen["gpus"]
+    assert amd == {
+        "name": "amd 1002:744c",
+        "kind": "discrete",
+        "vendor": "amd",
+        "pci": "0000:03:00.0",
+        "uuid": None,
+        "compute_capability": None,
+        "driver": "amdgpu",
+        "memory_bytes": 25753026560,
+        "memory_used_bytes": 753026560,
+        "memory_free_bytes": 25000000000,
+        "devices": [],
+    }
+    assert [first["name"], first["compute_capability"], first["driver"], first["devices"]] == [
+        "NVIDIA H200", "9.0", "nvidia", [],
+    ]  # fmt: skip
+    assert first["memory_bytes"] == first["memory_used_bytes"] + first["memory_free_bytes"]
+    assert first["uuid"] != second["uuid"]
+    assert [first["pci"], second["pci"]] == ["0000:0f:00.0", "0000:1f:00.0"]
+    said = daemon.cli("doctor").stdout
+    assert "✓ amd 1002:744c          25.8 GB, 25.0 GB free, discrete, amdgpu, 0000:03:00.0" in said
+    assert said.count("✓ NVIDIA H200") == 2
+
+
+def test_a_module_s_device_is_the_card_that_the_driver_names(machine):
+    daemon = machine("gpus 1\nname Fake Vulkan\n")
+    (gpu,) = daemon.get(DETECT)["gpus"]
+    assert gpu["uuid"].startswith("GPU-")
+    assert [(d["backend"], d["device"]) for d in gpu["devices"]] == [("vulkan", "Vulkan0")]
+    assert gpu["memory_bytes"] == 143771 << 20, "the driver's, not the module's"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why", "remedy"),
+    [
+        (None, "no driver that computes", "install the NVIDIA driver"),
+        ("init 9\n", "kernel module is not loaded", "sudo modprobe nvidia"),
+        ("init 18\n", "of two versions", "restart"),
+        ("hang\n", "did not answer within 2 s", "nvidia-smi -pm 1"),
+    ],
+)
+def test_half_a_driver_is_named_and_harms_nothing(machine, behaviour, why, remedy):
+    card = {"class": "0x030200", "vendor": "0x10de", "device": "0x2335"}
+    daemon = machine(behaviour, **{"0000:0f:00.0": card})
+    seen = daemon.get(DETECT)
+    assert why in seen["nvidia"]["why_not"]
+    assert remedy in seen["nvidia"]["hint"]
+    assert ("nvidia 10de:2335", None) in [(g["name"], g["memory_bytes"]) for g in seen["gpus"]]
+    said = daemon.cli("doctor").stdout
+    assert seen["nvidia"]["why_not"] in said
+    assert remedy in said
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("driver_says", "believed"), [(5 << 30, True), (1, False)])
+def test_health_has_the_memory_that_the_driver_counts(
+    machine, tmp_path, fake_model, driver_says, believed
+):
+    """Less than its buffers is another process's: of the host, whose pids a container's are not."""
+    daemon = machine("")
+    daemon.add(fake_model().path)
+    daemon.switch(ID, "vulkan")
+    daemon.post(f"{MODEL}/load", {}, 200)
+    pid = daemon.model(ID)["worker"]["pid"]
+    (tmp_path / "nvml.fake").write_text(f"process 0 {pid} {driver_says}\n")
+    health = daemon.get(f"{MODEL}/health")
+    if believed:
+        assert health["device_memory_bytes"] == driver_says
+    else:
+        assert health["device_memory_bytes"] > driver_says
+    assert health["memory_bytes"] > health["device_memory_bytes"]
+    daemon.switch(ID, "cpu")
+    assert daemon.get(f"{MODEL}/health")["device_memory_bytes"] == 0
