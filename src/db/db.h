@@ -134,7 +134,7 @@ struct db_task {
 	char *error_type, *error_message, *error_hint; /* NULL unless failed or cancelled */
 	char *result;                       /* JSON object that the kind defines, NULL: none */
 	int64_t created, started, finished; /* wall ms, 0: not yet */
-	bool done; /* running, but all that it was asked for is done; not in the database */
+	bool done; /* all that it was asked for, also while it still runs an extra step */
 };
 void db_task_done(struct db_task *t);
 void db_task_copy(const struct db_task *from, struct db_task *to);
@@ -145,8 +145,8 @@ MUST_CHECK bool db_task_get(struct db *db, const char *id, struct db_task *ret, 
 MUST_CHECK bool db_task_list(struct db *db, const char *state, const char *model, int limit,
 			     struct db_task **ret_list, size_t *ret_count, struct err *e);
 void db_tasks_free(struct db_task *list, size_t count);
-/* After a crash. A switch that got as far as its model's row has succeeded; every other queued or
- * running task becomes failed with this error. Gives the number of those. */
+/* After a crash. What was done, and a switch that got as far as its model's row, has succeeded;
+ * every other queued or running task becomes failed with this error. Gives the number of those. */
 MUST_CHECK bool db_task_end_unfinished(struct db *db, const char *type, const char *message,
 				       const char *hint, int *ret_count, struct err *e);
 /* Keeps the newest `keep` finished tasks. */

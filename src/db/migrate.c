@@ -51,6 +51,8 @@ static const char *const migrations[] = {
 	/* 5: the runtime python; which runtime a model has is an option */
 	("ALTER TABLE environments ADD COLUMN server_digest TEXT;"
 	 "ALTER TABLE models DROP COLUMN runtime;"),
+	/* 6: a task that has done what it was asked for, and goes on */
+	"ALTER TABLE tasks ADD COLUMN done INTEGER NOT NULL DEFAULT 0;",
 };
 
 static const char doing[] = "preparing the database";

@@ -25,6 +25,7 @@ static const struct column columns[] = {
 	COLUMN(created, COLUMN_INT64),
 	COLUMN(started, COLUMN_INT64),
 	COLUMN(finished, COLUMN_INT64),
+	COLUMN(done, COLUMN_BOOL),
 };
 #undef COLUMN
 
@@ -39,7 +40,6 @@ void db_task_done(struct db_task *t)
 void db_task_copy(const struct db_task *from, struct db_task *to)
 {
 	record_copy(&tasks, from, to);
-	to->done = from->done;
 }
 
 void db_tasks_free(struct db_task *list, size_t count)
@@ -74,18 +74,19 @@ bool db_task_list(struct db *db, const char *state, const char *model, int limit
 	return record_rows(&q, &tasks, (void **)ret_list, ret_count, e);
 }
 
-/* What lasts of a switch is the association, once its environment works. */
-static bool end_switches(struct db *db, struct err *e)
+/* What was asked for is done, and only an extra step is missing. Of a switch also: what lasts of it
+ * is the association, once its environment works. */
+static bool end_done(struct db *db, struct err *e)
 {
 	CLEANUP(query_end) struct query q = {0};
 
 	if (!query(db,
 		   "UPDATE tasks SET state='succeeded', step='Done', percent=100, finished=?"
-		   " WHERE state='running' AND kind='switch' AND EXISTS"
+		   " WHERE state='running' AND (done OR (kind='switch' AND EXISTS"
 		   " (SELECT 1 FROM models m JOIN environments n ON n.name=m.environment"
 		   " WHERE m.id=tasks.model AND n.name=tasks.environment"
-		   " AND n.state IN ('built','ready'))",
-		   "ending interrupted switches", &q, e))
+		   " AND n.state IN ('built','ready'))))",
+		   "ending tasks that are done", &q, e))
 		return false;
 	query_int(&q, clock_wall_ms());
 	return query_run(&q, e);
@@ -116,7 +117,7 @@ bool db_task_end_unfinished(struct db *db, const char *type, const char *message
 {
 	DB_LOCK(db);
 
-	return end_switches(db, e) && fail_others(db, type, message, hint, ret_count, e);
+	return end_done(db, e) && fail_others(db, type, message, hint, ret_count, e);
 }
 
 bool db_task_prune(struct db *db, int keep, struct err *e)

@@ -6,7 +6,7 @@
  * task runs in a thread of its lane; lanes bound how many run at once. Progress is a whole
  * snapshot: a viewer can join at any moment.
  *
- *   queued ──► running ──► succeeded
+ *   queued ──► running ──► succeeded     (also: the daemon died, only extra steps were left)
  *      │          ├──────► failed        (also: the daemon died)
  *      └──────────┴──────► cancelled
  */
@@ -49,7 +49,7 @@ struct task_spec {
 };
 
 /* log_dir gets <id>.log. Unfinished rows of an earlier run become failed ("the daemon stopped while
- * …"). */
+ * …"), but for those that had done what they were asked for. */
 MUST_CHECK bool tasks_open(struct db *db, const char *log_dir, struct tasks **ret, struct err *e);
 /* From now on no new task; builds and pulls end, with `all` the others too. Returns at once. */
 void tasks_stop(struct tasks *ts, bool all);

@@ -101,6 +101,34 @@ def test_a_daemon_that_ends_meanwhile_has_made_the_switch(daemon, gate, end):
     wait_until(lambda: environment(daemon, "cpu")["python"]["path"], 60, "Python")
 
 
+def load_that_builds(daemon, gate) -> str:
+    daemon.switch("tiny.Q8_0", "cpu")
+    shutil.rmtree(daemon.state / "store" / environment(daemon, "cpu")["digests"]["base"])
+    gate.touch()
+    return daemon.post(f"{MODEL}/load?wait=false", {}, 202)["task_id"]
+
+
+def rebuild(daemon, gate) -> str:
+    daemon.switch("tiny.Q8_0", "cpu", reload=True)
+    gate.touch()
+    path = "/llm/api/venv/llm_tiny_cpu/rebuild"
+    return daemon.post(path, {"gpu_backend": "vulkan"}, 202)["task_id"]
+
+
+@pytest.mark.parametrize("ask", [load_that_builds, rebuild])
+def test_a_daemon_that_dies_meanwhile_has_done_it(daemon, gate, ask):
+    gate.unlink()
+    task = ask(daemon, gate)
+    adds_python(daemon, task)
+    daemon.kill()
+    daemon.start()
+    ended = daemon.get(f"/tasks/{task}")["task"]
+    assert (ended["state"], ended["error"]) == ("succeeded", None)
+    if ask is rebuild:
+        assert ended["result"]["reloaded"] == ["tiny.Q8_0"]
+        assert daemon.model("tiny.Q8_0")["gpu_backend"] == "vulkan"
+
+
 @pytest.mark.slow
 def test_a_model_that_shares_the_environment_does_not_wait(daemon, gate, tmp_path):
     task = switch(daemon, "cpu")

@@ -345,6 +345,44 @@ static void an_interrupted_switch_has_succeeded_once_its_model_moved(void **stat
 	assert_tasks(f, "failed", NULL, 0, "3 2");
 }
 
+static void an_interrupted_task_that_was_done_has_succeeded(void **state)
+{
+	struct fix *f = *state;
+	struct db_task t = {.id = S("1"), .kind = S("load"), .state = S("running"), .done = true};
+	int count = -1;
+
+	MUST(db_task_put(f->db, &t, &f->must));
+	t.id = S("2");
+	t.done = false;
+	MUST(db_task_put(f->db, &t, &f->must));
+	MUST(db_task_end_unfinished(f->db, "interrupted", "the daemon stopped", "again", &count,
+				    &f->must));
+	assert_int_equal(count, 1);
+	MUST(db_task_get(f->db, "1", &t, &f->must));
+	assert_true(t.done);
+	assert_string_equal(t.state, "succeeded");
+	assert_string_equal(t.step, "Done");
+	assert_true(t.percent == 100 && t.finished > 0);
+	assert_null(t.error_type);
+	db_task_done(&t);
+	assert_tasks(f, "failed", NULL, 0, "2");
+}
+
+static void tasks_of_an_older_schema_were_not_done(void **state)
+{
+	struct fix *f = *state;
+	int count = -1;
+
+	put_task(f, "1", NULL, "running");
+	db_free(STEAL(f->db));
+	with_sqlite(f->path, "ALTER TABLE tasks DROP COLUMN done; PRAGMA user_version=5");
+	MUST(db_open(f->path, &f->db, &f->must));
+	MUST(db_task_end_unfinished(f->db, "interrupted", "the daemon stopped", "again", &count,
+				    &f->must));
+	assert_int_equal(count, 1);
+	assert_tasks(f, "failed", NULL, 0, "1");
+}
+
 static void only_old_finished_tasks_are_forgotten(void **state)
 {
 	struct fix *f = *state;
@@ -412,7 +450,7 @@ static void a_newer_schema_is_refused(void **state)
 	db_free(STEAL(f->db));
 	with_sqlite(f->path, "PRAGMA user_version=99");
 	assert_refused(f->path, ERR_NOT_SUPPORTED,
-		       "was written by a newer Shunt (schema 99, this one knows 5)");
+		       "was written by a newer Shunt (schema 99, this one knows 6)");
 }
 
 static void it_is_private_and_durable(void **state)
@@ -490,6 +528,8 @@ int main(void)
 		TEST(tasks_are_listed_newest_first),
 		TEST(unfinished_tasks_fail_after_a_crash),
 		TEST(an_interrupted_switch_has_succeeded_once_its_model_moved),
+		TEST(an_interrupted_task_that_was_done_has_succeeded),
+		TEST(tasks_of_an_older_schema_were_not_done),
 		TEST(only_old_finished_tasks_are_forgotten),
 		TEST(events_grow_and_are_read_on),
 		TEST(a_file_that_is_no_database_of_ours_is_refused),

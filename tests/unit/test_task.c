@@ -457,6 +457,27 @@ static void what_the_dead_daemon_was_doing_has_failed(void **state)
 	db_task_done(&t);
 }
 
+/* The row as a daemon that dies now leaves it. */
+static void in_an_extra_step_the_row_says_done(void **state)
+{
+	struct fixture *f = *state;
+	struct gate g;
+	struct work w = {.gate = &g};
+	struct db_task t = {0};
+	struct err e = {0};
+	char id[TASK_ID_SIZE];
+
+	gate_init(&g);
+	submit_with_extras(f, &w, id);
+	gate_wait(&g, 1);
+	assert_true(db_task_get(f->db, id, &t, &e));
+	assert_string_equal(t.state, "running");
+	assert_true(t.done);
+	db_task_done(&t);
+	gate_open(&g);
+	expect_end(f, id);
+}
+
 static void a_change_wakes_viewers(void **state)
 {
 	struct fixture *f = *state;
@@ -623,6 +644,7 @@ int main(void)
 		TEST(it_is_finished_for_others_only_after_its_end_was_handled),
 		TEST(ids_sort_by_time_and_never_repeat),
 		TEST(what_the_dead_daemon_was_doing_has_failed),
+		TEST(in_an_extra_step_the_row_says_done),
 		TEST(a_change_wakes_viewers),
 		TEST(a_waiter_that_left_is_let_go),
 		TEST(only_ids_have_a_log_path),
