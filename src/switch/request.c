@@ -254,7 +254,8 @@ static void mend_python(struct switcher *sw, const char *id, const char *environ
 	struct switch_answer answer = {0};
 	struct err e = {0};
 
-	if (!envs_python_is_due(sw->s.envs, environment, b))
+	if (!envs_python_is_due(sw->s.envs, environment, b) ||
+	    tasks_has_live(sw->s.tasks, "create", environment))
 		return;
 	if (!switch_create_environment(sw, id, b->name, &answer, &e))
 		log_warn("Python stays as it is model=%s backend=%s reason=\"%s\", continuing", id,

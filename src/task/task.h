@@ -67,6 +67,8 @@ MUST_CHECK bool tasks_record_done(struct tasks *ts, const struct task_spec *spec
 MUST_CHECK bool tasks_get(struct tasks *ts, const char *id, struct db_task *ret, struct err *e);
 MUST_CHECK bool tasks_list(struct tasks *ts, const char *state, const char *model, int limit,
 			   struct db_task **ret_list, size_t *ret_count, struct err *e);
+/* Does such a task wait or run? */
+bool tasks_has_live(struct tasks *ts, const char *kind, const char *environment);
 /* ERR_NOT_FOUND, or ERR_CONFLICT when it is finished already. Returns at once; the task ends soon.
  */
 MUST_CHECK bool tasks_cancel(struct tasks *ts, const char *id, struct err *e);

@@ -42,6 +42,23 @@ bool tasks_list(struct tasks *ts, const char *state, const char *model, int limi
 	return true;
 }
 
+static bool is_such(const struct db_task *row, const char *kind, const char *environment)
+{
+	return strcmp(row->kind, kind) == 0 && row->environment &&
+	       strcmp(row->environment, environment) == 0;
+}
+
+bool tasks_has_live(struct tasks *ts, const char *kind, const char *environment)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&ts->lock);
+	for (const struct task *t = ts->live; t && !found; t = t->next)
+		found = !t->over && is_such(&t->row, kind, environment);
+	pthread_mutex_unlock(&ts->lock);
+	return found;
+}
+
 uint64_t tasks_wait_change(struct tasks *ts, uint64_t seen, int timeout_ms)
 {
 	struct timespec until = clock_after(timeout_ms);

@@ -76,6 +76,22 @@ def test_the_model_moves_before_python_is_there(daemon, gate):
     wait_until(lambda: environment(daemon, "cpu")["python"]["path"], 60, "Python")
 
 
+def test_what_is_missing_is_asked_for_once(daemon, gate):
+    first = switch(daemon, "cpu")
+    daemon.post(f"/tasks/{first}/cancel", status=202)
+    assert daemon.wait_task(first)["state"] == "succeeded"
+    switch(daemon, "vulkan")  # builds: others wait in line
+    for _ in range(3):
+        assert daemon.switch("tiny.Q8_0", "cpu")["instant_switch"] is True
+        assert daemon.post(f"{MODEL}/load", {}, 200)["model"]["state"] == "loaded"
+        daemon.post(f"{MODEL}/unload", {}, 200)
+    waiting = daemon.get("/tasks?state=queued")["tasks"]
+    assert [(t["kind"], t["environment"]) for t in waiting] == [("create", "llm_tiny_cpu")]
+    gate.unlink()
+    assert daemon.wait_task(waiting[0]["id"])["state"] == "succeeded"
+    assert environment(daemon, "cpu")["python"]["path"]
+
+
 def test_the_command_line_waits_for_the_model_only(daemon, gate):
     said = daemon.cli("switch", "tiny.Q8_0", "cpu")
     assert said.returncode == 0, said.stderr

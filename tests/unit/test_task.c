@@ -478,6 +478,33 @@ static void in_an_extra_step_the_row_says_done(void **state)
 	expect_end(f, id);
 }
 
+static void what_waits_or_runs_is_found_by_its_environment(void **state)
+{
+	struct fixture *f = *state;
+	struct gate g;
+	struct work first = {.gate = &g}, second = {0};
+	struct task_spec spec = {.kind = "create",
+				 .environment = "llm_m_cpu",
+				 .lane = TASK_BUILD,
+				 .steps = steps,
+				 .step_count = 2,
+				 .arg = &second};
+	struct err e = {0};
+	char one[TASK_ID_SIZE], two[TASK_ID_SIZE];
+
+	gate_init(&g);
+	submit(f, &first, TASK_BUILD, one); /* of no environment */
+	gate_wait(&g, 1);
+	assert_false(tasks_has_live(f->tasks, "create", "llm_m_cpu"));
+	assert_true(tasks_submit(f->tasks, &spec, two, &e));
+	assert_true(tasks_has_live(f->tasks, "create", "llm_m_cpu"));
+	assert_false(tasks_has_live(f->tasks, "create", "llm_m_vulkan"));
+	assert_false(tasks_has_live(f->tasks, "switch", "llm_m_cpu"));
+	gate_open(&g);
+	expect_state(f, two, "succeeded");
+	assert_false(tasks_has_live(f->tasks, "create", "llm_m_cpu"));
+}
+
 static void a_change_wakes_viewers(void **state)
 {
 	struct fixture *f = *state;
@@ -645,6 +672,7 @@ int main(void)
 		TEST(ids_sort_by_time_and_never_repeat),
 		TEST(what_the_dead_daemon_was_doing_has_failed),
 		TEST(in_an_extra_step_the_row_says_done),
+		TEST(what_waits_or_runs_is_found_by_its_environment),
 		TEST(a_change_wakes_viewers),
 		TEST(a_waiter_that_left_is_let_go),
 		TEST(only_ids_have_a_log_path),
