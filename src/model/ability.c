@@ -33,6 +33,12 @@ static bool knows_tools(const struct db_model *m)
 	return text ? gguf_template_knows_tools(text) : g && g->knows_tools;
 }
 
+/* llama_cpp.server makes a call of an answer only where the request names the function. */
+static bool finds_calls(const struct db_model *m)
+{
+	return strcmp(option_runtime(m->options), "server") == 0;
+}
+
 void ability_find(const struct db_model *m, unsigned wanted, struct ability *ret)
 {
 	struct option_facts facts = {.mode = m->mode};
@@ -41,7 +47,7 @@ void ability_find(const struct db_model *m, unsigned wanted, struct ability *ret
 	if (wanted & ABILITY_MEDIA)
 		find_media(m, ret);
 	if (wanted & ABILITY_TOOLS)
-		ret->tools = strcmp(ret->mode, "chat") == 0 && knows_tools(m);
+		ret->tools = strcmp(ret->mode, "chat") == 0 && finds_calls(m) && knows_tools(m);
 }
 
 bool ability_check_projector(const char *path, struct err *e)

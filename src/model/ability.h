@@ -11,7 +11,7 @@
 struct ability {
 	const char *mode;   /* "chat", "embedding", "rerank"; static */
 	bool vision, audio; /* as its projector (option mmproj) says */
-	bool tools;         /* as its chat template says */
+	bool tools;         /* as its chat template says; runtime python: none */
 };
 
 /* What else than the mode is wanted: each reads a file. */

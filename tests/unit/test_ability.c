@@ -43,6 +43,8 @@ static void the_template_says_whether_tools_are_known(void **state)
 	path = write_model(state, "tokenizer.chat_template.tool_use", "{{ messages }}");
 	assert_true(knows_tools(path, "chat", "{}"));
 	assert_false(knows_tools("/gone.gguf", "chat", "{}"));
+	assert_true(knows_tools(path, "chat", "{\"runtime\":\"server\"}"));
+	assert_false(knows_tools(path, "chat", "{\"runtime\":\"python\"}"));
 }
 
 static void a_long_template_is_no_trouble(void **state)
