@@ -30,6 +30,12 @@ bool hub_wants_projector(const struct hub_pull *p)
 
 	if (!p->choice.has_projector || asked)
 		return false;
+	if (strcmp(option_runtime(p->options), "python") == 0) {
+		task_logf(p->task,
+			  "%s is in the repository too; the runtime python has no use for it",
+			  p->choice.files[p->choice.count].path);
+		return false;
+	}
 	if (!db_model_get(p->db, p->id, &m, NULL))
 		return true;
 	path = path_of(p);

@@ -324,6 +324,17 @@ def test_a_projector_is_only_taken_where_nobody_chose(daemon, hub, gguf, project
     assert own.exists()
 
 
+def test_the_runtime_python_gets_no_projector(daemon, hub, gguf, projector):
+    hub.add(REPO, FILE, gguf)
+    hub.add(REPO, "mmproj-F16.gguf", projector("F16"))
+    task = pull(daemon, id="python", runtime="python", n_ctx=512)
+    assert task["result"]["mmproj"] is None
+    assert "runtime python has no use" in daemon.http.get(f"/tasks/{task['id']}/log").text
+    wanted = {"runtime": "python", "n_ctx": 512}
+    wait_until(lambda: daemon.model("python")["options"] == wanted, what="its options")
+    assert left_over(daemon) == [f"hf/{REPO}/{FILE}"]
+
+
 def test_a_projector_that_is_none_is_left_out(daemon, hub, gguf):
     hub.add(REPO, FILE, gguf)
     hub.add(REPO, "mmproj-F16.gguf", gguf)
