@@ -242,20 +242,31 @@ bool models_patch(struct call *c, struct err *e)
 	return answer_model(c, c->match.part, e);
 }
 
-static bool uses(const struct db_model *m, const char *path)
+/* file: a real path. */
+static bool leads_to(const char *path, const char *file)
 {
-	CLEANUP(free) char *projector = option_projector(m->options);
+	CLEANUP(free) char *real = fs_real(path);
 
-	return strcmp(m->path, path) == 0 || (projector && strcmp(projector, path) == 0);
+	return real && strcmp(real, file) == 0;
 }
 
-/* The file may go: Shunt fetched it, it lies where Shunt puts what it fetches, no other model uses
- * it. */
-static bool may_remove_file(struct api *a, const struct db_model *m, const char *path, bool *ret,
+static bool uses(const struct db_model *m, const char *file)
+{
+	CLEANUP(strv_done) struct strv others = {0};
+	bool found = leads_to(m->path, file);
+
+	option_files(m->options, &others);
+	for (size_t i = 0; i < others.count && !found; i++)
+		found = leads_to(others.items[i], file);
+	return found;
+}
+
+/* The file (a real path, NULL: gone) may go: Shunt fetched it, it lies where Shunt puts what it
+ * fetches, no other model uses it. */
+static bool may_remove_file(struct api *a, const struct db_model *m, const char *file, bool *ret,
 			    struct err *e)
 {
 	CLEANUP(free) char *folder = fs_real(a->s.pull->models_dir);
-	CLEANUP(free) char *file = fs_real(path);
 	struct db_model *all = NULL;
 	size_t count = 0, len = folder ? strlen(folder) : 0;
 
@@ -265,7 +276,7 @@ static bool may_remove_file(struct api *a, const struct db_model *m, const char 
 	if (!db_model_list(a->s.db, &all, &count, e))
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(all[i].id, m->id) != 0 && uses(&all[i], path))
+		if (strcmp(all[i].id, m->id) != 0 && uses(&all[i], file))
 			*ret = false;
 	db_models_free(all, count);
 	return true;
@@ -275,12 +286,13 @@ static bool may_remove_file(struct api *a, const struct db_model *m, const char 
 static bool remove_files(struct api *a, const struct db_model *m, struct err *e)
 {
 	CLEANUP(free) char *projector = option_projector(m->options);
+	CLEANUP(free) char *file = projector ? fs_real(projector) : NULL;
 	bool too = false;
 
-	if (projector && !may_remove_file(a, m, projector, &too, e))
+	if (file && !may_remove_file(a, m, file, &too, e))
 		return false;
-	if (too && unlink(projector) < 0 && errno != ENOENT)
-		return err_sys(e, errno, "removing '%s'", projector);
+	if (too && unlink(file) < 0 && errno != ENOENT)
+		return err_sys(e, errno, "removing '%s'", file);
 	return catalog_remove_files(m, e);
 }
 
@@ -297,12 +309,14 @@ static bool forget(struct api *a, const struct db_model *m, struct err *e)
 bool models_delete(struct call *c, struct err *e)
 {
 	bool delete_file = call_query_bool(c, "delete_file"), ok = true;
+	CLEANUP(free) char *file = NULL;
 	struct db_model m = {0};
 
 	if (!model_require(c->api, c->match.part, &m, e))
 		return false;
+	file = fs_real(m.path);
 	if (delete_file)
-		ok = may_remove_file(c->api, &m, m.path, &delete_file, e);
+		ok = may_remove_file(c->api, &m, file, &delete_file, e);
 	ok = ok && forget(c->api, &m, e);
 	if (ok && delete_file && !remove_files(c->api, &m, e))
 		ok = err_wrap(e, "model '%s' is forgotten, but", m.id);

@@ -80,7 +80,9 @@ int64_t option_n_ctx(const char *stored, const struct option_facts *facts);
 int64_t option_ctx_size(const char *stored, const struct option_facts *facts);
 bool option_flag(const char *stored, const char *name, bool fallback);
 char *option_projector(const char *stored); /* path of mmproj; NULL: none. Caller frees. */
-char *option_template(const char *stored);  /* chat_template; NULL: the model's. Caller frees. */
+/* All files that the options name, as they are written there. */
+void option_files(const char *stored, struct strv *ret);
+char *option_template(const char *stored); /* chat_template; NULL: the model's. Caller frees. */
 void option_aliases(const char *stored, struct strv *ret); /* other names of the model */
 /* Why no conversation of such a model can be saved, NULL: it can; static. */
 const char *option_context_never(const char *stored, const struct option_facts *facts);

@@ -335,6 +335,41 @@ def test_the_runtime_python_gets_no_projector(daemon, hub, gguf, projector):
     assert left_over(daemon) == [f"hf/{REPO}/{FILE}"]
 
 
+@pytest.mark.parametrize("option", ["mmproj", "lora", "draft_model"])
+def test_a_file_that_another_model_uses_stays(
+    daemon, hub, gguf, projector, fake_model, tmp_path, option
+):
+    """Whatever name the other has for it, and for whatever it uses it."""
+    hub.add(REPO, FILE, gguf)
+    hub.add(REPO, "mmproj-F16.gguf", projector("F16"))
+    pulled(daemon, id="pulled")
+    folder = daemon.state / "models/hf" / REPO
+    file = folder / ("mmproj-F16.gguf" if option == "mmproj" else FILE)
+    (tmp_path / "link").symlink_to(folder)
+    names = [str(tmp_path / "link" / file.name), f"{folder}/../{folder.name}/{file.name}"]
+    for n, name in enumerate(names):
+        daemon.add(fake_model().path, id=f"other{n}")
+        value = [name] if option == "lora" else name
+        daemon.call("PATCH", f"{MODELS}/other{n}", {option: value}, status=200)
+    daemon.call("DELETE", f"{MODELS}/other0?delete_file=true", status=200)
+    assert file.exists(), "not pulled: nothing of it goes"
+    answer = daemon.call("DELETE", f"{MODELS}/pulled?delete_file=true", status=200)
+    assert file.exists(), "other1 uses it"
+    assert answer["file_deleted"] is (option == "mmproj")
+
+
+def test_a_projector_goes_whatever_its_name_is(daemon, hub, gguf, projector, tmp_path):
+    hub.add(REPO, FILE, gguf)
+    hub.add(REPO, "mmproj-F16.gguf", projector("F16"))
+    pulled(daemon, id="pulled")
+    link = tmp_path / "link.gguf"
+    link.symlink_to(daemon.state / "models/hf" / REPO / "mmproj-F16.gguf")
+    daemon.call("PATCH", f"{MODELS}/pulled", {"mmproj": str(link)}, status=200)
+    daemon.call("DELETE", f"{MODELS}/pulled?delete_file=true", status=200)
+    assert left_over(daemon) == []
+    assert link.is_symlink(), "the user's"
+
+
 def test_a_projector_that_is_none_is_left_out(daemon, hub, gguf):
     hub.add(REPO, FILE, gguf)
     hub.add(REPO, "mmproj-F16.gguf", gguf)
