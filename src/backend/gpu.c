@@ -58,6 +58,22 @@ static const struct gpu *of_nvidia(const struct gpus *g)
 	return NULL;
 }
 
+static void no_library(const struct gpu *card, struct err *e)
+{
+	if (strcmp(card->driver, "nvidia") == 0) {
+		(void)err_set(e, ERR_UNAVAILABLE,
+			      "the NVIDIA GPU at %s has its kernel driver, but there is no "
+			      "libnvidia-ml.so.1",
+			      card->pci);
+		(void)err_hint(e, "install the driver's libraries: shunt doctor cuda; a container "
+				  "gets them with the GPU: --gpus all, nvidia-container-toolkit");
+		return;
+	}
+	(void)err_set(e, ERR_UNAVAILABLE, "the NVIDIA GPU at %s has no driver that computes%s%s",
+		      card->pci, card->driver[0] ? ", only " : "", card->driver);
+	(void)err_hint(e, "install the NVIDIA driver: shunt doctor cuda");
+}
+
 /* No library is what is wrong where there is a card, and is as it should be where there is none. */
 static void explain(struct gpus *g, bool answers)
 {
@@ -69,15 +85,8 @@ static void explain(struct gpus *g, bool answers)
 		(void)err_hint(why, "is the card in its slot and powered (lspci), or the GPU given "
 				    "to this container or virtual machine?");
 	} else if (!answers && why->kind == ERR_NOT_FOUND && card) {
-		CLEANUP(free) char *hint = mem_dup(why->hint);
-
 		err_clear(why);
-		(void)err_set(why, ERR_UNAVAILABLE,
-			      "the NVIDIA GPU at %s has no driver that computes: there is no "
-			      "libnvidia-ml.so.1%s%s",
-			      card->pci, card->driver[0] ? ", and its kernel driver is " : "",
-			      card->driver);
-		(void)err_hint(why, "%s", hint);
+		no_library(card, why);
 	}
 }
 

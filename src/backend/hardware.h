@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Facts of this machine: CPU features that choose the base's flags, memory. GPUs come from the
- * devices that a verified module lists. */
+/* Facts of this machine: CPU features that choose the base's flags, memory. GPUs are in
+ * gpu.h. */
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -152,23 +152,27 @@ static void why_nvml_tells_nothing(void **state)
 {
 	static const struct {
 		const char *behaviour; /* NULL: no library */
-		bool card;
+		const char *card;      /* the kernel's driver of one; NULL: there is none */
 		enum err_kind kind;
 		const char *why, *remedy;
 	} cases[] = {
-		{NULL, false, ERR_NOT_FOUND, "no NVIDIA driver", "install the NVIDIA driver"},
-		{NULL, true, ERR_UNAVAILABLE,
-		 "the NVIDIA GPU at 0000:01:00.0 has no driver that computes: there is no "
-		 "libnvidia-ml.so.1, and its kernel driver is nouveau",
+		{NULL, NULL, ERR_NOT_FOUND, "no NVIDIA driver", "install the NVIDIA driver"},
+		{NULL, "", ERR_UNAVAILABLE,
+		 "the NVIDIA GPU at 0000:01:00.0 has no driver that computes",
 		 "install the NVIDIA driver"},
-		{"gpus 0\n", false, ERR_NOT_FOUND, "works, but it finds no GPU", "lspci"},
-		{"init 9\n", true, ERR_UNAVAILABLE, "kernel module is not loaded",
+		{NULL, "nouveau", ERR_UNAVAILABLE, "no driver that computes, only nouveau",
+		 "install the NVIDIA driver"},
+		{NULL, "nvidia", ERR_UNAVAILABLE,
+		 "has its kernel driver, but there is no libnvidia-ml.so.1", "--gpus all"},
+		{"gpus 0\n", NULL, ERR_NOT_FOUND, "works, but it finds no GPU", "lspci"},
+		{"init 9\n", "nvidia", ERR_UNAVAILABLE, "kernel module is not loaded",
 		 "modprobe nvidia"},
-		{"init 18\n", true, ERR_UNAVAILABLE, "of two versions", "restart the machine"},
-		{"init 4\n", true, ERR_UNAVAILABLE, "may not use", "/dev/nvidia*"},
-		{"init 999\n", true, ERR_UNAVAILABLE, "(NVML error 999)", "dmesg"},
-		{"crash\n", true, ERR_UNAVAILABLE, "SIGSEGV", "install the NVIDIA driver again"},
-		{"hang\n", true, ERR_UNAVAILABLE, "did not answer within 2 s", "restart"},
+		{"init 18\n", "nvidia", ERR_UNAVAILABLE, "of two versions", "restart the machine"},
+		{"init 4\n", "nvidia", ERR_UNAVAILABLE, "may not use", "/dev/nvidia*"},
+		{"init 999\n", "nvidia", ERR_UNAVAILABLE, "(NVML error 999)", "dmesg"},
+		{"crash\n", "nvidia", ERR_UNAVAILABLE, "SIGABRT",
+		 "install the NVIDIA driver again"},
+		{"hang\n", "nvidia", ERR_UNAVAILABLE, "did not answer within 2 s", "restart"},
 	};
 	CLEANUP(free)
 	char *lib = fs_join(*state, "lib/libnvidia-ml.so.1");
@@ -182,7 +186,7 @@ static void why_nvml_tells_nothing(void **state)
 		assert_true(fs_remove_tree(sys, &e));
 		if (cases[i].card)
 			free(pci_card(state, "0000:01:00.0", "0x030000\n", "0x10de\n", "0x2684\n",
-				      "nouveau"));
+				      cases[i].card));
 		if (cases[i].behaviour)
 			library_says(state, cases[i].behaviour);
 		else
@@ -194,7 +198,7 @@ static void why_nvml_tells_nothing(void **state)
 		if (!strstr(g.nvidia_why_not.msg, cases[i].why) ||
 		    !strstr(g.nvidia_why_not.hint, cases[i].remedy))
 			fail_msg("%s / %s", g.nvidia_why_not.msg, g.nvidia_why_not.hint);
-		assert_int_equal(g.count, cases[i].card);
+		assert_int_equal(g.count, cases[i].card != NULL);
 	}
 }
 
