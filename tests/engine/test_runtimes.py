@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """llama-server and llama_cpp.server: loaded, asked, moved, watched and stopped in the same way."""
 
+import json
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import httpx
 import openai
 import pytest
 
+import gguf_file
 from crowd import Answer, Ask, Crowd, need, switch
 from daemon import wait_until
 
@@ -93,18 +98,78 @@ def test_nobody_is_lost_in_a_switch(runtime, both):
     print(f"\n{runtime}: {len(crowd.answers)} answers, {len(switches)} switches")
 
 
-def test_a_client_that_goes_away_stops_its_answer(runtime, client, on_cpu):
-    question = [{"role": "user", "content": "Count to one thousand."}]
-    stream = client.chat.completions.create(
-        model=SMOLLM2, messages=question, max_tokens=2000, stream=True
-    )
-    for _ in zip(range(3), stream, strict=False):
-        pass
-    assert worker(on_cpu, SMOLLM2)["requests"] == 1
-    stream.close()
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_client_that_goes_away_stops_its_answer(runtime, on_cpu, stream):
+    pid = worker(on_cpu, SMOLLM2)["pid"]
+    body = {"model": SMOLLM2, "prompt": "Once upon a time", "max_tokens": 4000, "stream": stream}
+    with pytest.raises(httpx.ReadTimeout), httpx.Client(timeout=1.5) as one:  # noqa: SIM117
+        with one.stream(
+            "POST", f"http://127.0.0.1:{on_cpu.port}/v1/completions", json=body
+        ) as answer:
+            for _ in zip(range(3), answer.iter_lines(), strict=False):
+                pass
+            raise httpx.ReadTimeout("enough")
     wait_until(lambda: worker(on_cpu, SMOLLM2)["requests"] == 0, 5, "its end")
-    said = client.chat.completions.create(model=SMOLLM2, messages=QUESTION, max_tokens=2)
-    assert said.choices[0].message.content
+    time.sleep(1.5)  # llama-server looks once a second
+    before = cpu_seconds(pid)
+    time.sleep(1)
+    assert cpu_seconds(pid) - before < 0.3, "it computes on, for nobody"
+
+
+def test_an_answer_by_a_schema(runtime, client):
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 12}, "n": {"type": "integer"}},
+        "required": ["city", "n"],
+    }
+    said = client.chat.completions.create(
+        model=SMOLLM2,
+        messages=[{"role": "user", "content": "A city, and how many live there?"}],
+        max_tokens=60,
+        temperature=0,
+        response_format={"type": "json_schema", "json_schema": {"name": "c", "schema": schema}},
+    )
+    found = json.loads(said.choices[0].message.content)
+    assert isinstance(found["city"], str)
+    assert isinstance(found["n"], int)
+
+
+@pytest.mark.parametrize("runtime", ["python"], indirect=True)
+def test_a_wrong_request_is_the_clients_fault(runtime, client, on_cpu):
+    with pytest.raises(openai.BadRequestError, match="temperature"):
+        client.completions.create(model=SMOLLM2, prompt="secret", extra_body={"temperature": "hot"})
+    with pytest.raises(openai.BadRequestError, match="one prompt at a time"):
+        client.completions.create(model=SMOLLM2, prompt=["a", "b"])
+    assert "secret" not in on_cpu.cli("logs", SMOLLM2).stdout
+
+
+def test_both_make_the_same_vectors(client, on_cpu, tmp_path):
+    on_cpu.add(gguf_file.tiny_llama(tmp_path / "embed.gguf", pooling=1))
+    on_cpu.switch("embed", "cpu")
+    found = {}
+    for runtime in ("server", "python"):
+        load(on_cpu, "embed", runtime=runtime, n_ctx=256)
+        found[runtime] = client.embeddings.create(
+            model="embed", input=["hello", "goodbye"], encoding_format="float"
+        ).data
+        # llama-server says 500
+        with pytest.raises(openai.APIStatusError, match="batch size"):
+            client.embeddings.create(model="embed", input="x" * 3000, encoding_format="float")
+    for a, b in zip(*found.values(), strict=True):
+        assert a.embedding == pytest.approx(b.embedding, abs=1e-4)
+    on_cpu.call("DELETE", "/llm/api/models/embed", status=200)
+
+
+def test_a_type_of_the_cache_that_the_binding_does_not_name(both):
+    load(both, "tiny", runtime="python", cache_type_k="bf16", cache_type_v="bf16")
+    assert both.chat("tiny", max_tokens=2).status_code == 200
+    load(both, "tiny", runtime=None, cache_type_k=None, cache_type_v=None)
+    both.post("/llm/api/models/tiny/unload", {}, 200)
 
 
 def test_one_that_dies_is_started_again(runtime, client, on_cpu):

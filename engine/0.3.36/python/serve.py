@@ -6,12 +6,15 @@ stdin, and dies when that ends.
 """
 
 import argparse
+import asyncio
+import contextvars
 import ctypes
 import json
 import math
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 parser = argparse.ArgumentParser()
@@ -48,7 +51,19 @@ REQUEST_FIELDS = (
     "seed",
 )
 ROPE_SCALINGS = {"none": 0, "linear": 1, "yarn": 2}  # enum llama_rope_scaling_type
+CACHE_TYPES = {  # enum ggml_type; the binding lacks some
+    "f32": 0,
+    "f16": 1,
+    "bf16": 30,
+    "q8_0": 8,
+    "q5_1": 7,
+    "q5_0": 6,
+    "q4_1": 3,
+    "q4_0": 2,
+    "iq4_nl": 20,
+}
 
+client_left = contextvars.ContextVar("client_left", default=None)
 kept = []  # what llama.cpp has pointers to
 servers = []  # of uvicorn, once the model is loaded
 
@@ -80,10 +95,6 @@ def cores():
         return len({name.read_text() for name in names})
     except OSError:
         return len(names)
-
-
-def cache_type(llama_cpp, name):
-    return getattr(llama_cpp, f"GGML_TYPE_{name.upper()}")
 
 
 def steer_loading(llama_cpp):
@@ -137,16 +148,111 @@ def log_as_llama_server(llama_cpp):
     llama_cpp.llama_log_set(on_log, None)
 
 
-def set_request_defaults(types):
-    """What a request does not say; before the routes are made of these classes."""
-    for request in (types.CreateCompletionRequest, types.CreateChatCompletionRequest):
+def steer_requests(types):
+    """Before the routes are made of these classes: what a request does not say is as the options
+    say, and OpenAI's word for an answer by a schema is understood."""
+    from pydantic import model_validator
+
+    class Chat(types.CreateChatCompletionRequest):
+        @model_validator(mode="before")
+        @classmethod
+        def take_schema(cls, data):
+            form = data.get("response_format") if isinstance(data, dict) else None
+            if isinstance(form, dict) and form.get("type") == "json_schema":
+                named = form.get("json_schema")
+                schema = named.get("schema") if isinstance(named, dict) else None
+                form = {"type": "json_object", "schema": schema or form.get("schema") or {}}
+                data = {**data, "response_format": form}
+            return data
+
+    types.CreateChatCompletionRequest = Chat
+    defaults = {"seed": -1, **options}  # else each load tells the same stories
+    for request in (types.CreateCompletionRequest, Chat):
         for name in REQUEST_FIELDS:
-            if name in options:
-                request.model_fields[name].default = options[name]
+            if name in defaults:
+                request.model_fields[name].default = defaults[name]
         request.model_rebuild(force=True)
 
 
-def model_settings(llama_cpp, ModelSettings):
+def steer_errors(RouteErrorHandler):
+    """What is wrong with a request is the client's, and its text is nobody else's."""
+    from fastapi.exceptions import RequestValidationError
+
+    explain = RouteErrorHandler.error_message_wrapper
+
+    def explain_well(self, error, body=None):
+        if isinstance(error, RequestValidationError):
+            faults = (
+                f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}"
+                for one in error.errors()
+            )
+            message = "; ".join(faults)[:300]
+        elif isinstance(error, AssertionError):
+            message = "runtime python takes one prompt at a time"
+        elif isinstance(error, ValueError) and " exceed batch size " in str(error):
+            message = str(error)
+        else:
+            return explain(self, error, body)
+        kind = "invalid_request_error"
+        return 400, {"message": message, "type": kind, "param": None, "code": None}
+
+    RouteErrorHandler.error_message_wrapper = explain_well
+
+
+def steer_answers(Llama):
+    """An answer ends when its client has gone, and shows that it gets on; embeddings are as
+    llama-server's."""
+    generate, embed = Llama.generate, Llama.embed
+
+    def generate_for_client(self, *args, **kwargs):
+        left = client_left.get()
+        told = time.monotonic()
+        for token in generate(self, *args, **kwargs):
+            if left and left.is_set():
+                return
+            if time.monotonic() - told > 1:
+                told = time.monotonic()
+                tell("computing")
+            yield token
+
+    def embed_normalised(self, input, return_count=False, **_):
+        return embed(self, input, normalize=True, truncate=False, return_count=return_count)
+
+    Llama.generate = generate_for_client
+    Llama.embed = embed_normalised
+
+
+class Watched:
+    """ASGI: notices that a client has gone while its answer is computed in a thread."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        left = threading.Event()
+        watch = None
+
+        async def until_it_leaves():
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            left.set()
+
+        async def receive_and_watch():
+            nonlocal watch
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body") and not watch:
+                watch = asyncio.create_task(until_it_leaves())
+            return message
+
+        client_left.set(left)
+        try:
+            await self.app(scope, receive_and_watch, send)
+        finally:
+            if watch:
+                watch.cancel()
+
+
+def model_settings(ModelSettings):
     embedding = options["mode"] == "embedding"
     fields = {field: options[name] for name, field in MODEL_FIELDS.items() if name in options}
     threads = fields.setdefault("n_threads", cores())
@@ -160,8 +266,8 @@ def model_settings(llama_cpp, ModelSettings):
         n_ubatch=options["n_batch"],
         rope_scaling_type=ROPE_SCALINGS.get(options.get("rope_scaling"), -1),
         flash_attn=options["flash_attn"] == "on",
-        type_k=cache_type(llama_cpp, options["cache_type_k"]),
-        type_v=cache_type(llama_cpp, options["cache_type_v"]),
+        type_k=CACHE_TYPES[options["cache_type_k"]],
+        type_v=CACHE_TYPES[options["cache_type_v"]],
         use_mlock=False,
         logits_all=False,  # n_ctx rows of as many numbers as there are words
         embedding=embedding,
@@ -183,24 +289,29 @@ def main():
     import uvicorn
     from llama_cpp.server import types
 
+    if not llama_cpp.__file__.startswith(f"{sys.prefix}/python/"):
+        sys.exit("error: this environment has another llama_cpp: pip uninstall llama-cpp-python")
     steer_loading(llama_cpp)
     log_as_llama_server(llama_cpp)
-    set_request_defaults(types)
+    steer_requests(types)
+    steer_answers(llama_cpp.Llama)
     from llama_cpp.server import app as served
+    from llama_cpp.server.errors import RouteErrorHandler
     from llama_cpp.server.settings import ModelSettings, ServerSettings
 
+    steer_errors(RouteErrorHandler)
     # By default a request cuts the answer that is running.
     server_settings = ServerSettings(interrupt_requests=False)
     app = served.create_app(
         server_settings=server_settings,
-        model_settings=[model_settings(llama_cpp, ModelSettings)],
+        model_settings=[model_settings(ModelSettings)],
     )
     model = served._llama_proxy()
     if options["mode"] != "embedding":
         check(llama_cpp, model)
     model.model_path = args.alias  # what an answer is called whose question names no model
     config = uvicorn.Config(
-        app,
+        Watched(app),
         uds=args.host,
         log_level="warning",
         access_log=False,
