@@ -201,7 +201,7 @@ static bool install_needs(struct piece *p, struct err *e)
 	if (p->en->source->offline) {
 		(void)err_set(e, ERR_UNAVAILABLE, "%s is not here, and the daemon is offline",
 			      p->kind->missing);
-		return err_hint(e, "set offline to no, and create the environment again");
+		return err_hint(e, "set offline to no, and try again");
 	}
 	p->w->on_step(p->w->arg, p->kind->title, 0.5);
 	return pip_run(&run, e);

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "env/env_priv.h"
+#include "env/env_python.h"
 #include "env/verify.h"
 
 /* Shares of the bar: a base takes about as long as a module; the check has VERIFY_SHARE. */
@@ -89,7 +90,7 @@ static bool make_pieces(struct making *m, struct err *e)
 	env_measure(m->es, &m->row);
 	if (m->row.python_digest) {
 		free(m->row.python_reason);
-		m->row.python_reason = mem_dup("not verified yet with this build");
+		m->row.python_reason = mem_dup(PYTHON_UNPROVED " with this build");
 	}
 	return true;
 }

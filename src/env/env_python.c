@@ -45,6 +45,12 @@ bool env_python_settled(struct envs *es, const struct db_env *row)
 				       store_has(es->s.store, row->python_digest)));
 }
 
+bool env_python_unproved(const struct db_env *row)
+{
+	return row->python_digest && row->python_reason &&
+	       strstr(row->python_reason, PYTHON_UNPROVED);
+}
+
 const char *envs_python_why_not(struct envs *es, const struct db_env *row)
 {
 	if (row->python_reason)
@@ -197,6 +203,19 @@ static void take_back(const struct making *m)
 			 m->row.name, left.msg);
 }
 
+static bool is_in(const struct db_env *row, enum env_state state)
+{
+	return strcmp(row->state, env_state_name(state)) == 0;
+}
+
+/* There was no room to try what it is made on, either. */
+static bool try_it(struct making *m, struct err *e)
+{
+	if (is_in(&m->row, ENV_BUILT))
+		return err_set(e, ERR_VERIFY, PYTHON_UNPROVED ", as the environment itself");
+	return proved_before(m) || prove(m, e);
+}
+
 static bool make(struct making *m, struct err *e)
 {
 	struct db_env *row = &m->row;
@@ -206,7 +225,7 @@ static bool make(struct making *m, struct err *e)
 	    (env_python_settled(m->es, row) && !row->python_reason))
 		return true;
 	forget(row);
-	if (!make_piece(m, &why) || (!proved_before(m) && !prove(m, &why))) {
+	if (!make_piece(m, &why) || !try_it(m, &why)) {
 		if (!interrupted(m, &why, e))
 			return false;
 		give_reason(m, &why);
@@ -217,16 +236,28 @@ static bool make(struct making *m, struct err *e)
 	return db_env_put(m->es->s.db, row, e);
 }
 
-bool envs_make_python(struct envs *es, const char *name, struct task *t, struct err *e)
+static bool make_in(struct envs *es, const char *name, bool built_too, struct task *t,
+		    struct err *e)
 {
 	struct making m = {.es = es, .task = t};
-	bool ok;
+	bool ok, wanted;
 
 	if (!env_claim(es, name, is_cancelled, t, e))
 		return false;
-	ok = db_env_get(es->s.db, name, &m.row, e) &&
-	     (strcmp(m.row.state, env_state_name(ENV_READY)) != 0 || make(&m, e));
+	ok = db_env_get(es->s.db, name, &m.row, e);
+	wanted = ok && (is_in(&m.row, ENV_READY) || (built_too && is_in(&m.row, ENV_BUILT)));
+	ok = ok && (!wanted || make(&m, e));
 	env_release(es, name);
 	db_env_done(&m.row);
 	return ok;
+}
+
+bool envs_make_python(struct envs *es, const char *name, struct task *t, struct err *e)
+{
+	return make_in(es, name, false, t, e);
+}
+
+bool env_python_make(struct envs *es, const char *name, struct task *t, struct err *e)
+{
+	return make_in(es, name, true, t, e);
 }

@@ -14,6 +14,15 @@ struct build_watch env_watch(struct task *t);
 /* Is it as the row says, and the machine's Python the same as then? Looks at a few files. */
 bool env_python_settled(struct envs *es, const struct db_env *row);
 
+/* In the reason of one that is made, but had no room to be tried in. */
+#define PYTHON_UNPROVED "not verified yet"
+/* As envs_make_python, which leaves an environment that is only built alone, also of such a one. */
+MUST_CHECK bool env_python_make(struct envs *es, const char *name, struct task *t, struct err *e);
+/* A worker that is tried by itself may run on it. */
+bool env_python_unproved(const struct db_env *row);
+/* env_server.c: are interpreter and packages there, for a worker to be tried? */
+bool env_server_usable(struct envs *es, const struct db_env *row);
+
 /* venv.c: pyvenv.cfg, bin/python and all in the environment's folder; without a piece there is no
  * bin/python. */
 MUST_CHECK bool env_python_folder(struct envs *es, const struct db_env *row, const char *folder,

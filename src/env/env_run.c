@@ -9,6 +9,7 @@
 #include "engine/python.h"
 #include "env/env_devices.h"
 #include "env/env_priv.h"
+#include "env/env_python.h"
 
 /* Compiled shaders and kernels last: the second start need not compile them again. And a home of
  * their own: llama-server takes options from <config home>/llama.cpp/config.ini, which are the
@@ -59,7 +60,7 @@ void env_run_fill(struct envs *es, const struct db_env *row, const struct backen
 	ret->backend = b;
 	ret->base_dir = store_path(es->s.store, row->base_digest);
 	ret->device = mem_dup(b->device_prefix ? row->device : "none");
-	if (row->server_digest && !row->python_reason) {
+	if (env_server_usable(es, row)) {
 		CLEANUP(free) char *piece = store_path(es->s.store, row->server_digest);
 
 		ret->python = mem_printf("%s/%s/bin/python", es->envs_dir, row->name);

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/proc.h"
 #include "env/env_devices.h"
+#include "env/env_python.h"
 #include "env/test_model.h"
 #include "env/verify_answer.h"
 #include "env/verify_crash.h"
@@ -160,7 +161,7 @@ static bool check_room(const struct verify_python *v, struct err *e)
 	}
 	if (!d || d->total_bytes == 0 || d->free_bytes >= DEVICE_BYTES)
 		return true;
-	(void)err_set(e, ERR_VERIFY, "not verified yet: too little memory is free on '%s'",
+	(void)err_set(e, ERR_VERIFY, PYTHON_UNPROVED ": too little memory is free on '%s'",
 		      d->name);
 	return err_hint(e, "unload what is there, then shunt env create MODEL BACKEND");
 }

@@ -213,6 +213,19 @@ static bool count_tokens(struct exchange *c, struct err *e)
 	       err_set(e, ERR_SYSTEM, "the answer can't go on: %s", why);
 }
 
+/* It was chosen when the request came, and may be another by now. */
+static bool has_runtime(const struct exchange *c, struct err *e)
+{
+	const struct runtime *r = worker_runtime(c->ticket.worker);
+
+	if (c->rest.len > 0 && !r->moves)
+		return err_set(e, ERR_UNAVAILABLE,
+			       "model '%s' is run by runtime %s now, which can't go on with the "
+			       "answer",
+			       c->model, r->name);
+	return target_runtime_has(r, c->path, e);
+}
+
 bool exchange_ask(struct exchange *c, struct err *e)
 {
 	struct upstream_watch watch = watch_of(c);
@@ -222,8 +235,7 @@ bool exchange_ask(struct exchange *c, struct err *e)
 		ollama_loaded(c->ollama);
 	if (c->keeps)
 		switcher_keep_alive(c->switcher, c->model, c->keep_alive_ms);
-	if (!target_runtime_has(worker_runtime(c->ticket.worker), c->path, e) ||
-	    !count_tokens(c, e))
+	if (!has_runtime(c, e) || !count_tokens(c, e))
 		return failed(c, e);
 	rest = c->rest.len > 0;
 	if (!upstream_post(c->upstreams, worker_socket(c->ticket.worker), c->path, c->type,

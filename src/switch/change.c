@@ -37,11 +37,30 @@ static bool wants_python(const struct db_model *m)
 	return strcmp(option_runtime(m->options), runtime_python.name) == 0;
 }
 
+static bool has_mode(const struct db_model *m, struct err *e)
+{
+	struct option_facts facts = {.context_length = m->context_length, .mode = m->mode};
+	const struct runtime *runtime = runtime_find(option_runtime(m->options));
+	const char *mode = option_mode(m->options, &facts);
+
+	if (runtime_proof(runtime, mode))
+		return true;
+	(void)err_set(e, ERR_NOT_SUPPORTED, "model '%s': runtime %s has no mode %s", m->id,
+		      runtime->name, mode);
+	return err_hint(e, "shunt set %s runtime=server", m->id);
+}
+
 bool change_prepare(struct switcher *sw, const struct db_model *m, const char *environment,
 		    const struct backend *b, struct task *t, struct err *e)
 {
-	return envs_create(sw->s.envs, environment, b, t, e) &&
-	       (!wants_python(m) || envs_make_server(sw->s.envs, environment, t, e));
+	return has_mode(m, e) && envs_create(sw->s.envs, environment, b, t, e) &&
+	       change_prepare_runtime(sw, m, environment, t, e);
+}
+
+bool change_prepare_runtime(struct switcher *sw, const struct db_model *m, const char *environment,
+			    struct task *t, struct err *e)
+{
+	return !wants_python(m) || envs_make_server(sw->s.envs, environment, t, e);
 }
 
 bool change_is_prepared(struct switcher *sw, const struct db_model *m, const char *environment,
@@ -134,16 +153,6 @@ static bool command(const struct db_model *m, const struct env_run *run,
 	return true;
 }
 
-static bool has_mode(const struct db_model *m, const struct runtime *runtime, const char *mode,
-		     struct err *e)
-{
-	if (runtime_proof(runtime, mode))
-		return true;
-	(void)err_set(e, ERR_NOT_SUPPORTED, "model '%s': runtime %s has no mode %s", m->id,
-		      runtime->name, mode);
-	return err_hint(e, "shunt set %s runtime=server", m->id);
-}
-
 bool change_start(struct switcher *sw, const struct db_model *m, const char *environment,
 		  struct task *t, struct worker **ret, struct err *e)
 {
@@ -168,8 +177,7 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 			device, run.backend->name);
 		return err_hint(e, "shunt set %s devices=", m->id);
 	}
-	if (!has_mode(m, runtime, option_mode(m->options, &facts), e) ||
-	    !command(m, &run, runtime, &program, e))
+	if (!has_mode(m, e) || !command(m, &run, runtime, &program, e))
 		return false;
 	option_args(m->options, &facts, gpu, &args);
 	key = context_key(m, run.base_dir);

@@ -35,10 +35,13 @@ static bool apply_load(struct change *c, const struct db_model *m, struct task *
 	CLEANUP(free) char *key = change_key(c->sw, m, m->environment);
 	struct entry *en = c->entry;
 
+	if (en->worker && !c->anew && en->loaded_as && strcmp(en->loaded_as, key) == 0)
+		return true;
+	/* It was there when this was asked for; a rebuild may have come between. */
+	if (!change_prepare_runtime(c->sw, m, m->environment, t, e))
+		return false;
 	if (!en->worker)
 		return change_load(c->sw, en, m, t, e);
-	if (!c->anew && en->loaded_as && strcmp(en->loaded_as, key) == 0)
-		return true;
 	return change_replace(c->sw, en, m, m->backend, m->environment, c->force, t, e);
 }
 

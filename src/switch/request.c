@@ -227,7 +227,8 @@ bool switch_create_environment(struct switcher *sw, const char *id, const char *
 	     check_build(sw, &m, c.backend, false, e);
 	if (ok) {
 		ret->environment = switch_environment(&m, c.backend);
-		ret->instant = envs_complete(sw->s.envs, ret->environment, c.backend);
+		ret->instant = envs_complete(sw->s.envs, ret->environment, c.backend) &&
+			       change_is_prepared(sw, &m, ret->environment, c.backend);
 		snprintf(ret->message, sizeof(ret->message),
 			 ret->instant ? "The %s environment is ready"
 				      : "Creating %s environment (first time setup)...",

@@ -82,6 +82,9 @@ MUST_CHECK bool change_unload(struct switcher *sw, struct entry *en, bool force,
 MUST_CHECK bool change_prepare(struct switcher *sw, const struct db_model *m,
 			       const char *environment, const struct backend *b, struct task *t,
 			       struct err *e);
+/* Of that only what the runtime needs. */
+MUST_CHECK bool change_prepare_runtime(struct switcher *sw, const struct db_model *m,
+				       const char *environment, struct task *t, struct err *e);
 bool change_is_prepared(struct switcher *sw, const struct db_model *m, const char *environment,
 			const struct backend *b);
 /* What a load of this model now would be: compare with entry->loaded_as. Asked before the worker

@@ -130,7 +130,8 @@ static struct worker *new_worker(struct supervisor *sv, const struct worker_spec
 		strv_add(&w->args, spec->args[i]);
 	for (size_t i = 0; spec->environ && spec->environ[i]; i++)
 		strv_add(&w->environ, spec->environ[i]);
-	/* Its presence makes llama-server speak to us on stdout and listen on stdin. */
+	/* Its presence makes llama-server speak to us on stdout and listen on stdin, which Python's
+	 * launcher always does. */
 	strv_add(&w->environ, "LLAMA_SERVER_ROUTER_PORT=1");
 	w->slots = spec->slots > 0 ? spec->slots : 1;
 	w->context.dir = mem_dup(spec->context_dir);

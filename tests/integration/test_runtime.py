@@ -131,14 +131,40 @@ def test_modes(daemon, tmp_path):
     for name, pooling in (("embed", 1), ("rank", 4)):
         daemon.add(gguf_file.tiny_llama(tmp_path / f"{name}.gguf", layers=1, pooling=pooling))
         daemon.call("PATCH", f"/llm/api/models/{name}", {"runtime": "python"}, 200)
-        daemon.switch(name, "cpu")
+    daemon.switch("embed", "cpu")
     said = daemon.http.post("/v1/embeddings", json={"model": "embed", "input": "hello"})
     assert said.status_code == 200, said.text
     assert len(said.json()["data"][0]["embedding"]) == 8
-    assert daemon.model("rank")["mode"] == "rerank"
-    said = daemon.http.post("/v1/rerank", json={"model": "rank", "query": "a", "documents": ["b"]})
-    assert said.status_code == 501
-    task = daemon.post("/llm/api/models/rank/load?wait=false", {}, 202)["task_id"]
+    # Known from its file: before anything is built for it.
+    body = {"gpu_backend": "cpu"}
+    task = daemon.post("/llm/api/models/rank/switch-backend", body, 202)["task_id"]
     error = daemon.wait_task(task)["error"]
     assert error["type"] == "not_supported"
     assert "runtime python has no mode rerank" in error["message"]
+    said = daemon.http.post("/v1/rerank", json={"model": "rank", "query": "a", "documents": ["b"]})
+    assert said.status_code == 501
+
+
+def test_it_can_be_made_before_it_is_needed(daemon, site):
+    """By create-environment: the first load then needs no network."""
+    daemon.switch("tiny.Q8_0", "cpu")
+    daemon.call("PATCH", MODEL, {"runtime": "python"}, 200)
+    answer = daemon.post(f"{MODEL}/create-environment", {"gpu_backend": "cpu"}, 202)
+    assert daemon.wait_task(answer["task_id"])["state"] == "succeeded"
+    assert environment(daemon, "cpu")["digests"]["python_server"] is not None
+    again = daemon.post(f"{MODEL}/create-environment", {"gpu_backend": "cpu"}, 202)
+    assert again["message"] == "The cpu environment is ready"
+    shutil.rmtree(site.wheels)
+    assert daemon.chat("tiny.Q8_0").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_gpu_that_is_full_is_no_reason(start):
+    """Neither the environment nor its Python could be tried there; the worker is."""
+    daemon = start(FAKE_FREE_MIB="1", SHUNT_WORKER_ENV="FAKE_FREE_MIB=1")
+    daemon.call("PATCH", MODEL, {"runtime": "python"}, 200)
+    daemon.switch("tiny.Q8_0", "vulkan")
+    assert "not verified yet" in environment(daemon, "vulkan")["python"]["why_not"]
+    assert daemon.chat("tiny.Q8_0").status_code == 200
+    assert daemon.get(f"{MODEL}/health")["worker"]["slots"] == 1
+    assert environment(daemon, "vulkan")["state"] == "ready"
