@@ -112,9 +112,9 @@ def command_rows(root: Path) -> list[str]:
     ]
 
 
-def endpoints(root: Path) -> dict[str, tuple[set[str] | None, set[str], bool]]:
+def endpoints(root: Path) -> dict[str, tuple[set[str] | None, set[str]]]:
     """`METHOD path`: its fields ("+" for the model options; None: the worker's affair), its
-    query's, and whether it answers 501."""
+    query's."""
     source = (root / ENDPOINTS).read_text()
     macros = dict(re.findall(rf"#define (\w) {STRING}", source))
     backend = re.search(r'define BACKEND_FIELD\(.*FIELD\("(\w+)"', source)[1]
@@ -126,19 +126,17 @@ def endpoints(root: Path) -> dict[str, tuple[set[str] | None, set[str], bool]]:
         )
     }
     found = {}
-    for method, start, tail, handler, table, options, query in re.findall(
-        rf'\{{"([A-Z]+)",\s*(\w?)\s*(?:{STRING})?,\s*(\w+),\s*(\w+),\s*(true|false),\s*(\w+),',
+    for method, start, tail, table, options, query in re.findall(
+        rf'\{{"([A-Z]+)",\s*(\w?)\s*(?:{STRING})?,\s*\w+,\s*(\w+),\s*(true|false),\s*(\w+),',
         source,
     ):
         takes = set(fields.get(table, ())) | ({"+"} if options == "true" else set())
-        found[f"{method} {macros.get(start, '')}{tail}"] = (
-            takes, fields.get(query, set()), handler == "not_supported",
-        )  # fmt: skip
+        found[f"{method} {macros.get(start, '')}{tail}"] = (takes, fields.get(query, set()))
     for path in re.findall(r'\{"(/[^"]+)"', re.search(
         r"paths\[\] = \{(.*?)\n\};", (root / GATEWAY).read_text(), re.DOTALL
     )[1]):  # fmt: skip
         assert f"POST {path}" not in found, f"{path} is the gateway's and the API's"
-        found[f"POST {path}"] = (None, set(), False)
+        found[f"POST {path}"] = (None, set())
     return found
 
 
@@ -173,14 +171,12 @@ def check_endpoints(documented: dict[str, str], known: dict):
     wrong = [f"endpoints: lacks: {name}" for name in known.keys() - documented.keys()]
     wrong += [f"endpoints: is in no table: {name}" for name in documented.keys() - known.keys()]
     for name in known.keys() & documented.keys():
-        takes, query, later = known[name]
+        takes, query = known[name]
         wrong += [f"{name}: lacks ?{q}=" for q in query if f"?{q}=" not in documented[name]]
         body = re.split(r"(?<!\\)\|", documented[name])[2]
         named = set(re.findall(r"`(\w+)`", body)) | ({"+"} if "model options" in body else set())
-        if takes is not None and named != takes and not later:
+        if takes is not None and named != takes:
             wrong.append(f"{name}: takes {sorted(takes)}, the page says {sorted(named)}")
-        if ("501" in documented[name]) != later:
-            wrong.append(f"{name}: {'answers' if later else 'does not answer'} 501")
     return wrong
 
 
@@ -239,7 +235,6 @@ def test_every_flag_of_a_command_is_in_its_usage():
         (ENDPOINTS, '"force", FIELD_BOOL, false, "does', '"now", FIELD_BOOL, false, "does',
          "/unload: takes ['now'], the page says ['force']"),
         (ENDPOINTS, 'FIELD("offset"', 'FIELD("from"', "/log: lacks ?from="),
-        (ENDPOINTS, "models_log, ", "not_supported, ", "/log: answers 501"),
     ],
 )  # fmt: skip
 def test_a_difference_is_named(tmp_path, file, old, new, complaint):

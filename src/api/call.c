@@ -303,8 +303,6 @@ static bool handle(struct call *c, struct err *e)
 {
 	bool get = strcmp(c->match.row->method, "GET") == 0;
 
-	if (c->match.row->handle == not_supported) /* whatever its body holds */
-		return not_supported(c, e);
 	if (!read_query(c, e))
 		return false;
 	if (get)

@@ -35,6 +35,10 @@ static const struct field switch_fields[] = {
 	FIELD("force", FIELD_BOOL, false, "ends another switch under way, and does not wait for running requests", .fallback = "false"),
 	{0},
 };
+static const struct field benchmark_fields[] = {
+	FIELD("backends", FIELD_LIST | FIELD_TEXT, false, "which; without any: all that are ready", .form = FORM_BACKEND),
+	{0},
+};
 static const struct field scan_fields[] = {
 	FIELD("path", FIELD_TEXT, false, "a folder; absent: where other programs keep models", .form = FORM_FOLDER),
 	{0},
@@ -84,6 +88,8 @@ ANSWER(scan_answer, 200, "What was found", answers_scan);
 ANSWER(model_answer, 200, "The model", answers_model);
 ANSWER(patch_answer, 200, "The merged model", answers_model_patch);
 ANSWER(delete_answer, 200, "It is forgotten", answers_model_delete);
+ANSWER(benchmark_answer, 202, "A task measures", answers_task_id);
+ANSWER(benchmarks_answer, 200, "What was measured", answers_benchmarks);
 ANSWER(switch_answer, 202, "A task does it", answers_switch);
 ANSWER(model_health_answer, 200, "How its worker is", answers_health_model);
 ANSWER(env_status_answer, 200, "One entry a backend", answers_env_status);
@@ -165,8 +171,10 @@ const struct endpoint endpoint_table[] = {
 	 NULL, "getModelHealth", "How its worker is", model_health_answer, ""},
 	{"GET",    M "/{id}/log",                   models_log,               NULL,             false,
 	 NULL, "getModelLog", "The end of what its worker printed, at most 256 KiB", text_answer, ""},
-	{"POST",   M "/{id}/benchmark",             not_supported,            NULL,             false,
-	 NULL, "benchmarkModel", "", NULL, ""},
+	{"GET",    M "/{id}/benchmark",             models_benchmarks,        NULL,             false,
+	 NULL, "getBenchmarks", "How fast it was on each backend", benchmarks_answer, ""},
+	{"POST",   M "/{id}/benchmark",             models_benchmark,         benchmark_fields, false,
+	 NULL, "benchmarkModel", "Measure how fast it is on backends that are ready", benchmark_answer, "409 501"},
 
 	{"GET",    E,                               environments_list,        NULL,             false,
 	 NULL, "listEnvironments", "All environments", environments_answer, ""},

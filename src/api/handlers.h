@@ -25,6 +25,9 @@ MUST_CHECK bool model_check_projector(const json_t *changes, struct err *e);
 MUST_CHECK bool model_merge_options(struct api *a, const char *id, const json_t *changes,
 				    char **ret_old, struct err *e);
 
+/* model_bench.c */
+handler models_benchmark, models_benchmarks;
+
 /* model_add.c; pulls.c goes on when a pull is done */
 handler models_add;
 bool pulls_follow(struct api *a, const char *task, const char *backend, const json_t *options,
@@ -72,4 +75,4 @@ int64_t worker_device_bytes(struct api *a, const struct worker *w);
 handler ollama_tags, ollama_ps, ollama_show, ollama_version;
 
 /* system.c */
-handler system_health, system_version, system_metrics, system_openapi, not_supported;
+handler system_health, system_version, system_metrics, system_openapi;

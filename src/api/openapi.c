@@ -323,8 +323,7 @@ char *openapi_text(const struct endpoint *table, bool with_key)
 	const char *summary = NULL, *path;
 
 	for (const struct endpoint *row = table; row->method; row++)
-		if (row->handle != not_supported)
-			add_row(&d, row);
+		add_row(&d, row);
 	for (size_t i = 0; (path = gateway_path_at(i, &summary)); i++)
 		add_inference(&d, path, summary);
 	set(components, "schemas", d.schemas);

@@ -124,6 +124,22 @@ const struct field answers_model_patch[] = {
 };
 #define TASK_FIELD(need) FIELD("task_id", TEXT, need, "GET /tasks/{task} follows it", .form = FORM_TASK)
 const struct field answers_task_id[] = {TASK_FIELD(true), {0}};
+static const struct field bench_fields[] = {
+	FIELD("gpu_backend", TEXT, true, "what it was measured on", .choices = BACKENDS),
+	FIELD("environment", TEXT, true, "in which"),
+	FIELD("base_digest", TEXT, true, "build of llama.cpp"),
+	FIELD("module_digest", TEXT_NULL, true, "build of the backend's part"),
+	FIELD("device", TEXT, true, "\"none\": the CPU"),
+	FIELD("driver", TEXT_NULL, true, "as the kernel tells"),
+	FIELD("prompt_tokens_per_second", NUMBER, true, "that it reads"),
+	FIELD("answer_tokens_per_second", NUMBER, true, "that it writes"),
+	FIELD("seconds", NUMBER, true, "for 1024 tokens of prompt and 256 of answer"),
+	TIME_FIELD("at", true, "when"),
+	FIELD("stale", TEXT_NULL, true, "why it is not to be used any more; null: it holds"),
+	{0},
+};
+static const struct shape bench_shape = {"Benchmark", "How fast a model was on a backend", bench_fields, false};
+const struct field answers_benchmarks[] = {LIST_FIELD("benchmarks", "one a backend", bench_shape), {0}};
 const struct field answers_model_load[] = {
 	OBJECT_FIELD("model", true, "loaded", model_shape),
 	TASK_FIELD(true),

@@ -31,13 +31,6 @@ bool system_openapi(struct call *c, struct err *e)
 	return true;
 }
 
-bool not_supported(struct call *c, struct err *e)
-{
-	(void)err_set(e, ERR_NOT_SUPPORTED, "%s %.200s is not there yet in Shunt %s",
-		      c->match.row->method, c->match.row->path, SHUNT_VERSION);
-	return err_hint(e, "docs/api.md tells what is");
-}
-
 /* --- Prometheus --------------------------------------------------------- */
 
 /* A label's value: quotes, backslashes and line ends escaped. */

@@ -23,6 +23,7 @@ static const struct command commands[] = {
 	{"switch",     "MODEL BACKEND [--no-reload] [--detach] [--force]", "move a model to cpu, vulkan, cuda or rocm", "no-reload detach force", 2, 2, command_switch},
 	{"load",       "MODEL [--detach]",                   "start its worker", "detach", 1, 1, command_load},
 	{"unload",     "MODEL [--force]",                    "stop its worker and free its memory", "force", 1, 1, command_unload},
+	{"bench",      "MODEL [BACKEND…]",                   "measure how fast it is on the backends that are ready, or on these", "", 1, -1, command_bench},
 	{"chat",       "MODEL [PROMPT…]",                    "ask; without a prompt, a conversation", "", 1, -1, command_chat},
 	{"env",        "ls | create MODEL BACKEND [--detach] | rebuild NAME BACKEND [--no-reload] [--force] [--detach] | rm NAME | gc [--dry-run] | path NAME", "environments", "detach dry-run no-reload force", 1, 3, command_env},
 	{"backends",   "[--refresh]",                        "what can be built and run here", "refresh", 0, 0, command_backends},

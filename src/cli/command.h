@@ -23,10 +23,10 @@ struct command {
 /* The table, ended by a NULL name. */
 const struct command *command_table(void);
 
-command_fn command_add, command_backends, command_cancel, command_chat, command_completion,
-	command_doctor, command_env, command_load, command_logs, command_pull, command_rm,
-	command_run, command_scan, command_set, command_status, command_switch, command_tasks,
-	command_unload;
+command_fn command_add, command_backends, command_bench, command_cancel, command_chat,
+	command_completion, command_doctor, command_env, command_load, command_logs, command_pull,
+	command_rm, command_run, command_scan, command_set, command_status, command_switch,
+	command_tasks, command_unload;
 
 /* Steps that commands share. */
 

@@ -118,11 +118,39 @@ MUST_CHECK bool db_load_put(struct db *db, const struct db_load *l,
 MUST_CHECK bool db_load_get(struct db *db, const char *environment, struct db_load *ret,
 			    struct err *e);
 
+/* --- benchmarks --------------------------------------------------------- */
+
+/* How fast a model was on a backend, and with what; goes with the model. */
+struct db_bench {
+	char *name; /* MODEL/BACKEND */
+	char *model, *backend, *environment;
+	/* It depends on these: another one, and it says nothing any more. */
+	char *file; /* size, time of change, path */
+	char *base_digest;
+	char *module_digest;                         /* NULL: none (cpu) */
+	char *device;                                /* "none", "Vulkan0" */
+	char *driver;                                /* as the kernel tells; NULL: none */
+	char *options;                               /* as llama-bench took them */
+	double prompt_per_second, answer_per_second; /* tokens */
+	int64_t at;                                  /* wall ms */
+};
+void db_bench_done(struct db_bench *b);
+static inline void db_bench_done_p(struct db_bench *b)
+{
+	db_bench_done(b);
+}
+MUST_CHECK bool db_bench_put(struct db *db, const struct db_bench *b,
+			     struct err *e); /* insert or replace */
+/* A model's, by backend. */
+MUST_CHECK bool db_bench_list(struct db *db, const char *model, struct db_bench **ret_list,
+			      size_t *ret_count, struct err *e);
+void db_benches_free(struct db_bench *list, size_t count);
+
 /* --- tasks -------------------------------------------------------------- */
 
 struct db_task {
 	char *id;               /* 16 hex digits, sorted by time */
-	char *kind;             /* switch, create, load, unload, pull */
+	char *kind;             /* switch, create, load, unload, pull, benchmark */
 	char *model;            /* NULL: none */
 	char *environment;      /* NULL: none */
 	char *backend;          /* NULL: none */

@@ -13,7 +13,7 @@ struct db {
 	pthread_mutex_t lock;
 	char *path; /* set once */
 	sqlite3 *sql;
-	sqlite3_stmt *prepared[48]; /* guarded by lock; found again by their text */
+	sqlite3_stmt *prepared[56]; /* guarded by lock; found again by their text */
 };
 
 /* DB_LOCK(db); holds the lock to the end of the scope. */

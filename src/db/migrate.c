@@ -53,6 +53,16 @@ static const char *const migrations[] = {
 	 "ALTER TABLE models DROP COLUMN runtime;"),
 	/* 6: a task that has done what it was asked for, and goes on */
 	"ALTER TABLE tasks ADD COLUMN done INTEGER NOT NULL DEFAULT 0;",
+	/* 7: how fast models are */
+	"CREATE TABLE benchmarks ("
+	"  name TEXT PRIMARY KEY NOT NULL,"
+	"  model TEXT NOT NULL REFERENCES models(id) ON DELETE CASCADE,"
+	"  backend TEXT NOT NULL, environment TEXT NOT NULL, file TEXT NOT NULL,"
+	"  base_digest TEXT NOT NULL, module_digest TEXT, device TEXT NOT NULL, driver TEXT,"
+	"  options TEXT NOT NULL, prompt_per_second REAL NOT NULL,"
+	"  answer_per_second REAL NOT NULL, at INTEGER NOT NULL"
+	") WITHOUT ROWID;"
+	"CREATE INDEX benchmarks_by_model ON benchmarks(model);",
 };
 
 static const char doing[] = "preparing the database";

@@ -99,6 +99,11 @@ const char *option_runtime(const char *stored); /* "server", "python"; static */
 void option_args(const char *stored, const struct option_facts *facts, bool gpu,
 		 struct strv *ret_args);
 
+/* Of them, those that llama-bench measures with: layers, flash attention, types of the cache,
+ * threads. ERR_NOT_SUPPORTED: one that it does not know. */
+MUST_CHECK bool option_bench_args(const char *stored, bool gpu, struct strv *ret_args,
+				  struct err *e);
+
 /* What a worker's memory depends on, as option_args() asks for it. */
 struct option_memory {
 	int64_t cells; /* tokens of the cache, all slots together */

@@ -79,7 +79,7 @@ static void wrong_paths_and_methods(void **state)
 	ask_wrong(f, "PUT", "/llm/api/models", "{}", 405, "GET");
 	check_raw(f, "DELETE /llm/api/models HTTP/1.1\r\nHost: localhost\r\n\r\n", 405,
 		  "Allow: GET, HEAD, POST");
-	ask_wrong(f, "POST", "/llm/api/models/tiny/benchmark", "{\"x\":1}", 501, "not there yet");
+	ask_wrong(f, "POST", "/llm/api/models/tiny/benchmark", "{\"x\":1}", 400, "'x'");
 	ask_wrong(f, "POST", "/llm/api/venv/llm_tiny_cpu/rebuild", "{}", 400, "gpu_backend");
 	ask_wrong(f, "POST", "/llm/api/venv/..%2Fx/rebuild", "{\"gpu_backend\":\"cpu\"}", 404,
 		  "../x");
