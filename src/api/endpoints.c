@@ -30,7 +30,13 @@ static const struct field show_fields[] = {
 	{0},
 };
 static const struct field switch_fields[] = {
-	BACKEND_FIELD(true, "where the model goes"),
+	FIELD("gpu_backend", FIELD_TEXT, true, "where the model goes; auto: to the fastest that is ready", .form = FORM_BACKEND_OR_AUTO),
+	FIELD("reload", FIELD_TEXT | FIELD_BOOL, false, "auto: restart the worker of a loaded model; true: load it in any case; false: unload it", .choices = "auto", .fallback = "\"auto\""),
+	FIELD("force", FIELD_BOOL, false, "ends another switch under way, and does not wait for running requests", .fallback = "false"),
+	{0},
+};
+static const struct field rebuild_fields[] = {
+	BACKEND_FIELD(true, "which it gets"),
 	FIELD("reload", FIELD_TEXT | FIELD_BOOL, false, "auto: restart the worker of a loaded model; true: load it in any case; false: unload it", .choices = "auto", .fallback = "\"auto\""),
 	FIELD("force", FIELD_BOOL, false, "ends another switch under way, and does not wait for running requests", .fallback = "false"),
 	{0},
@@ -184,7 +190,7 @@ const struct endpoint endpoint_table[] = {
 	 NULL, "getEnvironment", "One environment", environment_answer, ""},
 	{"DELETE", E "/{name}",                     environments_delete,      NULL,             false,
 	 NULL, "deleteEnvironment", "Remove an environment that no model uses", name_answer, "409"},
-	{"POST",   "/llm/api/venv/{name}/rebuild",  environments_rebuild,     switch_fields,    false,
+	{"POST",   "/llm/api/venv/{name}/rebuild",  environments_rebuild,     rebuild_fields,   false,
 	 NULL, "rebuildEnvironment", "Give a named environment a backend, for all its models", switch_answer, "409 424 507"},
 
 	{"GET",    "/llm/api/backends",             backends_get,             NULL,             false,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "backend/backend.h"
 #include "base/buf.h"
@@ -30,6 +31,11 @@ static bool is_backend(const char *text, struct err *e)
 	return backend_require(text, &b, e);
 }
 
+static bool is_backend_or_auto(const char *text, struct err *e)
+{
+	return strcasecmp(text, "auto") == 0 || is_backend(text, e);
+}
+
 static bool is_path(const char *text, struct err *e)
 {
 	if (text[0] == '/')
@@ -45,6 +51,7 @@ static const struct {
 	[FORM_ANY] = {NULL, NULL, NULL},
 	[FORM_ID] = {"^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,199}$", NULL, field_is_id},
 	[FORM_BACKEND] = {NULL, NULL, is_backend},
+	[FORM_BACKEND_OR_AUTO] = {NULL, NULL, is_backend_or_auto},
 	[FORM_PATH] = {NULL, "path", is_path},
 	[FORM_FOLDER] = {NULL, "folder", is_path},
 	[FORM_TASK] = {"^[0-9a-f]{16}$", NULL, NULL},

@@ -27,8 +27,9 @@ enum field_form {
 	FORM_ANY,
 	FORM_ID,      /* a model's */
 	FORM_BACKEND, /* name or alias */
-	FORM_PATH,    /* absolute, of a file */
-	FORM_FOLDER,  /* absolute */
+	FORM_BACKEND_OR_AUTO,
+	FORM_PATH,   /* absolute, of a file */
+	FORM_FOLDER, /* absolute */
 	FORM_TASK,
 	FORM_TIME
 };

@@ -35,10 +35,12 @@ static void add_words(json_t *list, const char *words, char separator)
 	}
 }
 
-static json_t *backend_names(void)
+static json_t *backend_names(bool or_auto)
 {
 	json_t *list = json_array();
 
+	if (or_auto)
+		json_array_append_new(list, json_string("auto"));
 	for (const struct backend *const *b = backend_all(); *b; b++)
 		json_array_append_new(list, json_string((*b)->name));
 	for (const struct backend *const *b = backend_all(); *b; b++)
@@ -70,8 +72,8 @@ static json_t *text(const struct field *f)
 	if (f->choices)
 		return choice(f->choices);
 	schema = typed("string");
-	if (f->form == FORM_BACKEND)
-		set(schema, "enum", backend_names());
+	if (f->form == FORM_BACKEND || f->form == FORM_BACKEND_OR_AUTO)
+		set(schema, "enum", backend_names(f->form == FORM_BACKEND_OR_AUTO));
 	if (field_pattern(f->form))
 		set(schema, "pattern", json_string(field_pattern(f->form)));
 	if (field_format(f->form))

@@ -160,7 +160,7 @@ const struct field answers_switch[] = {
 	TASK_FIELD(true),
 	FIELD("instant_switch", BOOL, true, "everything is built and verified"),
 	FIELD("message", TEXT, true, "for people"),
-	FIELD("environment", TEXT, true, "which is made or switched to"),
+	FIELD("environment", TEXT_NULL, true, "which is made or switched to; null: measuring tells"),
 	{0},
 };
 const struct field answers_health_model[] = {

@@ -63,6 +63,12 @@ static void add_backends(struct asked *a)
 		add(a, names[i], "");
 }
 
+static void add_targets(struct asked *a)
+{
+	add(a, "auto", "the fastest that is ready");
+	add_backends(a);
+}
+
 static void add_options(struct asked *a)
 {
 	CLEANUP(json_decref) json_t *document = get(a, "/openapi.json");
@@ -99,11 +105,11 @@ static void add_meant(struct asked *a, const char *command, const char *word)
 		const char *word, *command; /* command NULL: any */
 		void (*add)(struct asked *a);
 	} known[] = {
-		{"MODEL", NULL, add_models},       {"BACKEND", NULL, add_backends},
-		{"B", NULL, add_backends},         {"FILE", NULL, add_files},
-		{"ID", NULL, add_tasks},           {"KEY=VALUE", NULL, add_options},
-		{"NAME", "env", add_environments}, {"NAME", "run", add_models},
-		{"NAME", NULL, add_known_models},
+		{"BACKEND", "switch", add_targets}, {"MODEL", NULL, add_models},
+		{"BACKEND", NULL, add_backends},    {"B", NULL, add_backends},
+		{"FILE", NULL, add_files},          {"ID", NULL, add_tasks},
+		{"KEY=VALUE", NULL, add_options},   {"NAME", "env", add_environments},
+		{"NAME", "run", add_models},        {"NAME", NULL, add_known_models},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(known); i++)

@@ -39,6 +39,7 @@ bool switch_model(const struct cli_options *o, const char *id, const char *backe
 		  const struct args *a, struct err *e)
 {
 	CLEANUP(json_decref) json_t *answer = NULL;
+	CLEANUP(json_decref) json_t *task = NULL;
 	CLEANUP(free) char *escaped = client_escape(id);
 	json_t *body = json_pack("{ss}", "gpu_backend", backend);
 
@@ -58,7 +59,13 @@ bool switch_model(const struct cli_options *o, const char *id, const char *backe
 	}
 	if (!o->quiet && !o->json)
 		fprintf(stderr, "%s\n", client_text(answer, "message"));
-	return follow_task(o, client_text(answer, "task_id"), false, NULL, e);
+	if (!follow_task(o, client_text(answer, "task_id"), false, &task, e))
+		return false;
+	/* What was found out on the way. */
+	if (!o->quiet && !o->json &&
+	    strcmp(client_text(task, "message"), client_text(answer, "message")) != 0)
+		fprintf(stderr, "%s\n", client_text(task, "message"));
+	return true;
 }
 
 bool command_switch(const struct cli_options *o, const struct args *a, struct err *e)

@@ -170,6 +170,12 @@ static const struct task_step full_steps[] = {
 	{"Adding Python", 5, add_python, NULL},
 };
 
+static const struct task_step auto_steps[] = {
+	{"Measuring", 80, auto_measure, NULL},
+	{"Preparing the environment", 5, prepare, NULL},
+	{"Switching", 15, apply, NULL},
+};
+
 static const struct task_step instant_steps[] = {
 	{"Switching", 1, apply, NULL},
 };
@@ -195,6 +201,7 @@ void change_plan(struct task_spec *spec, enum change_kind kind)
 		[CHANGE_CREATE] = {STEPS(create_steps), 0, TASK_BUILD},
 		[CHANGE_SWITCH] = {STEPS(instant_steps), 0, TASK_CONTROL},
 		[CHANGE_SWITCH_FIRST] = {STEPS(full_steps), 1, TASK_BUILD},
+		[CHANGE_SWITCH_AUTO] = {STEPS(auto_steps), 0, TASK_BUILD},
 		[CHANGE_LOAD] = {STEPS(load_steps), 0, TASK_CONTROL},
 		[CHANGE_LOAD_FIRST] = {STEPS(build_and_load_steps), 1, TASK_BUILD},
 	};

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -46,6 +47,14 @@ static struct place place_first(struct entry *en)
 	return (struct place){en->first_task, &en->first_backend};
 }
 
+/* What it switches to, as `place` has it; NULL: a load. */
+static const char *target(const struct change *c)
+{
+	if (c->is_load)
+		return NULL;
+	return c->backend ? c->backend->name : AUTO_BACKEND;
+}
+
 /* Submits under the switcher's lock, so that of ten callers one makes the task and nine find it. */
 static bool submit(struct place at, struct change *c, struct task_spec *spec,
 		   char ret_task[static TASK_ID_SIZE], struct err *e)
@@ -60,7 +69,7 @@ static bool submit(struct place at, struct change *c, struct task_spec *spec,
 		return false;
 	}
 	free(*at.backend);
-	*at.backend = c->is_load ? NULL : mem_dup(c->backend->name);
+	*at.backend = mem_dup(target(c));
 	memcpy(arg->task, at.task, TASK_ID_SIZE); /* `ended` waits for the lock: arg is alive */
 	memcpy(ret_task, at.task, TASK_ID_SIZE);
 	return true;
@@ -85,8 +94,7 @@ static bool is_same(struct place at, const struct change *c)
 {
 	if (!at.task[0])
 		return false;
-	return c->is_load ? !*at.backend
-			  : *at.backend && strcmp(*at.backend, c->backend->name) == 0;
+	return c->is_load ? !*at.backend : *at.backend && strcmp(*at.backend, target(c)) == 0;
 }
 
 /* The task that a change cannot run beside. A load runs beside a first switch's build. */
@@ -169,8 +177,8 @@ static bool try_instant(struct change *c, const struct db_model *m, const char *
 	return tasks_record_done(c->sw->s.tasks, spec, ret_task, e);
 }
 
-static bool request_switch(struct change *c, const struct db_model *m, struct switch_answer *ret,
-			   struct err *e)
+bool request_switch(struct change *c, const struct db_model *m, struct switch_answer *ret,
+		    struct err *e)
 {
 	CLEANUP(free) char *environment = switch_environment(m, c->backend);
 	struct task_spec spec = {0};
@@ -179,9 +187,9 @@ static bool request_switch(struct change *c, const struct db_model *m, struct sw
 
 	ret->instant = change_is_prepared(c->sw, m, environment, c->backend);
 	snprintf(ret->message, sizeof(ret->message),
-		 ret->instant ? "Switching to existing %s environment (instant switch)..."
-			      : "Creating %s environment (first time setup)...",
-		 c->backend->name);
+		 ret->instant ? "%s%sSwitching to existing %s environment (instant switch)..."
+			      : "%s%sCreating %s environment (first time setup)...",
+		 c->why, c->why[0] ? ". " : "", c->backend->name);
 	describe(&spec, "switch", m, environment, c->backend->name, ret->message);
 	if (ret->instant && !try_instant(c, m, environment, &spec, &done, ret->task, e))
 		return false;
@@ -199,6 +207,18 @@ static bool request_switch(struct change *c, const struct db_model *m, struct sw
 	}
 	ret->environment = STEAL(environment);
 	return true;
+}
+
+bool request_first(struct change *c, struct task_spec *spec, char ret_task[static TASK_ID_SIZE],
+		   struct err *e)
+{
+	bool ok, joined = false;
+
+	pthread_mutex_lock(&c->sw->lock);
+	ok = meet(c->entry, c, &joined, ret_task, e) &&
+	     (joined || submit(place_first(c->entry), c, spec, ret_task, e));
+	pthread_mutex_unlock(&c->sw->lock);
+	return ok;
 }
 
 /* The cheap checks before a 202: is what the build needs installed? And does it take the place of
@@ -271,8 +291,12 @@ bool switch_backend(struct switcher *sw, const char *id, const char *backend, en
 	struct db_model m = {0};
 	bool ok;
 
-	ok = find(sw, id, &m, &c.entry, e) && backend_require(backend, &c.backend, e) &&
-	     check_build(sw, &m, c.backend, force, e) && request_switch(&c, &m, ret, e);
+	ok = find(sw, id, &m, &c.entry, e);
+	if (ok && strcasecmp(backend, AUTO_BACKEND) == 0)
+		ok = auto_switch(&c, &m, ret, e);
+	else
+		ok = ok && backend_require(backend, &c.backend, e) &&
+		     check_build(sw, &m, c.backend, force, e) && request_switch(&c, &m, ret, e);
 	db_model_done(&m);
 	if (ok && ret->instant)
 		mend_python(sw, id, ret->environment, c.backend);

@@ -65,12 +65,13 @@ enum reload { RELOAD_AUTO, RELOAD_NO, RELOAD_YES };
 struct switch_answer {
 	char task[TASK_ID_SIZE];
 	bool instant;      /* every piece is ready and verified */
-	char message[160]; /* as in the document */
+	char message[320]; /* as in the document */
 	char *environment; /* name, caller frees */
 };
 /* switch-backend, all answers of the contract: nothing to do → finished task; same switch under way
  * → its task; another → ERR_CONFLICT naming it, unless force supersedes it. `backend` as the user
- * wrote it. */
+ * wrote it, or auto: the ready one that is fastest by measurement (bench.h). The environment is
+ * NULL as long as that is not known. */
 MUST_CHECK bool switch_backend(struct switcher *sw, const char *id, const char *backend,
 			       enum reload reload, bool force, struct switch_answer *ret,
 			       struct err *e);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real llama-bench, on the CPU and on Vulkan (llvmpipe)."""
+"""The real llama-bench, on the CPU and on Vulkan (llvmpipe), and the choice by it."""
 
 import gguf_file
 
@@ -24,4 +24,9 @@ def test_both_backends_are_measured_on_their_own_device(both, tmp_path):
     for b in found.values():
         assert min(b["prompt_tokens_per_second"], b["answer_tokens_per_second"]) > 1
         assert b["stale"] is None
+    answer = both.switch("small", "auto")
+    fastest = min(found, key=lambda name: found[name]["seconds"])
+    assert answer["instant_switch"] is True
+    assert answer["message"].startswith(f"{fastest}: ")
+    assert both.model("small")["gpu_backend"] == fastest
     both.call("DELETE", "/llm/api/models/small", status=200)

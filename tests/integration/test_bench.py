@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks: what is measured, and kept."""
+"""Benchmarks: what is measured, kept, and used to choose a backend."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ from daemon import processes_of, wait_until
 
 MODEL = "tiny.Q8_0"
 BENCH = f"/llm/api/models/{MODEL}/benchmark"
+SWITCH = f"/llm/api/models/{MODEL}/switch-backend"
 
 
 def measure(daemon, *backends: str) -> dict:
@@ -181,3 +182,129 @@ def test_a_forgotten_model_leaves_nothing(daemon, model):
     daemon.call("DELETE", f"/llm/api/models/{MODEL}", status=200)
     daemon.add(model.path)
     assert measured(daemon) == {}
+
+
+# --- auto --------------------------------------------------------------------------------------
+
+
+def switch_auto(daemon, **fields) -> tuple[dict, dict]:
+    """The answer, and the finished task."""
+    answer = daemon.post(SWITCH, {"gpu_backend": "auto", **fields}, 202)
+    return answer, daemon.wait_task(answer["task_id"])
+
+
+def test_auto_measures_what_is_missing_and_takes_the_fastest(daemon, model):
+    model.behave(bench={"cpu": [200, 20], "vulkan": [1000, 50]})
+    measure(daemon, "cpu")
+    answer, task = switch_auto(daemon)
+    assert (answer["instant_switch"], answer["environment"]) == (False, None)
+    assert task["state"] == "succeeded", task
+    assert task["message"] == "vulkan: 6.1 s for 1024 + 256 tokens, cpu 18 s"
+    assert daemon.model(MODEL)["gpu_backend"] == "vulkan"
+    assert [word_after(words, "-dev") for words in runs(model)] == ["none", "Vulkan0"]
+
+
+def test_it_weighs_reading_and_writing(daemon, model):
+    # faster at reading only: 1.0 + 12.8 s; at writing: 5.1 + 2.6 s
+    model.behave(bench={"vulkan": [1000, 20], "cpu": [200, 100]})
+    daemon.switch(MODEL, "vulkan")
+    _, task = switch_auto(daemon)
+    assert task["message"] == "cpu: 7.7 s for 1024 + 256 tokens, vulkan 14 s"
+    assert daemon.model(MODEL)["gpu_backend"] == "cpu"
+
+
+def test_with_fresh_measurements_it_is_instant(daemon, model):
+    model.behave(bench={"cpu": [200, 20], "vulkan": [1000, 50]})
+    measure(daemon)
+    answer, _ = switch_auto(daemon)
+    assert answer["instant_switch"] is True
+    assert answer["message"].startswith("vulkan: 6.1 s for 1024 + 256 tokens, cpu 18 s. ")
+    assert daemon.model(MODEL)["gpu_backend"] == "vulkan"
+    assert len(runs(model)) == 2
+
+
+def test_it_measures_again_what_is_stale(daemon, model):
+    model.behave(bench={"cpu": [200, 20], "vulkan": [1000, 50]})
+    measure(daemon)
+    daemon.switch(MODEL, "cpu")
+    daemon.call("PATCH", f"/llm/api/models/{MODEL}", {"n_gpu_layers": 1}, 200)  # not for the CPU
+    model.behave(bench={"vulkan": [10, 1]})
+    _, task = switch_auto(daemon)
+    assert task["message"].startswith("cpu: 18 s")
+    assert daemon.model(MODEL)["gpu_backend"] == "cpu"
+    assert len(runs(model)) == 3
+
+
+def test_a_loaded_model_moves_while_it_serves(daemon, model):
+    model.behave(bench={"cpu": [200, 20], "vulkan": [1000, 50]})
+    daemon.switch(MODEL, "cpu", reload=True)
+    _, task = switch_auto(daemon)
+    assert task["state"] == "succeeded", task
+    assert task["result"]["way"] == "beside"
+    assert daemon.model(MODEL)["worker"]["backend"] == "vulkan"
+
+
+def test_one_ready_backend_is_taken_unmeasured(daemon, model):
+    daemon.call(
+        "DELETE", f"/llm/api/models/{MODEL}/delete-environment?gpu_backend=vulkan", status=200
+    )
+    answer, _ = switch_auto(daemon)
+    assert answer["message"].startswith("cpu is the only backend that is ready. ")
+    assert runs(model) == []
+
+
+def test_without_any_ready_it_says_how_to_make_one(daemon, model, fake_model):
+    daemon.add(fake_model("new.gguf").path)
+    path = "/llm/api/models/new/switch-backend"
+    error = daemon.post(path, {"gpu_backend": "auto"}, 409)["error"]
+    assert "no environment that is ready" in error["message"]
+    assert "shunt env create new cpu" in error["hint"]
+    # only a switch chooses
+    for path in ("/llm/api/models/new/create-environment", "/llm/api/venv/llm_tiny_cpu/rebuild"):
+        assert "'auto'" in daemon.post(path, {"gpu_backend": "auto"}, 400)["error"]["message"]
+
+
+def test_a_backend_that_fails_is_left_out_but_not_all(daemon, model):
+    model.behave(bench={"cpu": [200, 20], "fails": "vulkan"})
+    _, task = switch_auto(daemon)
+    assert task["message"] == "cpu: 18 s for 1024 + 256 tokens, vulkan not measured"
+    assert "vulkan is left out: measuring 'tiny.Q8_0' on vulkan" in log_of(daemon, task)
+    daemon.call("PATCH", f"/llm/api/models/{MODEL}", {"threads": 1}, 200)
+    broken = Path(f"{model.path}.fake.json")
+    broken.write_text(json.dumps({"bench": {"cpu": [0, 0], "vulkan": [0, 0]}}))
+    _, task = switch_auto(daemon)
+    assert task["state"] == "failed"
+    assert "no backend could be measured" in task["error"]["message"]
+    assert daemon.model(MODEL)["gpu_backend"] == "cpu"
+
+
+def test_no_room_beside_what_is_loaded_moves_nothing(make_daemon, fake_model):
+    daemon = make_daemon(memory_limit="1MB").start()
+    model = fake_model()
+    daemon.add(model.path)
+    daemon.switch(MODEL, "cpu", reload=True)
+    _, task = switch_auto(daemon)
+    assert task["error"]["type"] == "no_space"
+    assert f"shunt unload {MODEL}" in task["error"]["hint"]
+    assert daemon.model(MODEL)["worker"]["backend"] == "cpu"
+
+
+def test_while_it_measures_the_model_is_used_and_others_join_or_wait(daemon, model):
+    model.behave(bench={"hangs": "vulkan"})
+    first = daemon.post(SWITCH, {"gpu_backend": "auto"}, 202)["task_id"]
+    wait_until(lambda: len(runs(model)) == 2, 60, what="llama-bench")
+    assert daemon.chat(MODEL).status_code == 200
+    assert daemon.post(SWITCH, {"gpu_backend": "Auto"}, 202)["task_id"] == first
+    assert first in daemon.post(SWITCH, {"gpu_backend": "vulkan"}, 409)["error"]["message"]
+    daemon.post(f"/tasks/{first}/cancel", status=202)
+    assert daemon.wait_task(first)["state"] == "cancelled"
+    daemon.switch(MODEL, "vulkan")
+
+
+def test_the_command_says_why(daemon, model):
+    model.behave(bench={"cpu": [200, 20], "vulkan": [1000, 50]})
+    for _ in range(2):
+        said = daemon.cli("switch", MODEL, "auto")
+        assert said.returncode == 0, said.stderr
+        assert "vulkan: 6.1 s for 1024 + 256 tokens, cpu 18 s" in said.stderr
+        assert f"{MODEL} is on vulkan" in said.stdout

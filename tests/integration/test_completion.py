@@ -40,7 +40,9 @@ def test_the_words_that_may_come_next(line):
     assert words(line, "swi").keys() == {"switch"}
     assert words(line, "switch", "t") == {"tiny": "unloaded", "tall": "unloaded"}
     assert words(line, "--json", "switch", "tin").keys() == {"tiny"}
-    assert words(line, "switch", "tiny", "").keys() == {"cpu", "cuda", "rocm", "vulkan"}
+    backends = {"cpu", "cuda", "rocm", "vulkan"}
+    assert words(line, "switch", "tiny", "").keys() == backends | {"auto"}
+    assert words(line, "bench", "tiny", "cpu", "").keys() == backends
     assert words(line, "switch", "--force", "tiny", "v").keys() == {"vulkan"}
     assert words(line, "switch", "tiny", "cpu", "") == {}
     assert words(line, "switch", "tiny", "--").keys() == {
