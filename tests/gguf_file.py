@@ -137,6 +137,43 @@ def tiny_llama(
     return write(path, _metadata("llama", layers, more), t)
 
 
+SIDE, PATCH = 64, 16  # of an image, and of what becomes one token
+
+
+def tiny_projector(path: Path) -> Path:
+    """Real eyes of random weights for a model of WIDTH: every image becomes 16 tokens (llava's)."""
+    t = _Tensors(0.1)
+    patches = (SIDE // PATCH) ** 2
+    t.exact("v.patch_embd.weight", [PATCH, PATCH, 3, WIDTH], -0.1, 0.1)
+    t.exact("v.position_embd.weight", [WIDTH, patches], -0.1, 0.1)
+    for n in range(2):  # llava does not use the last
+        block = f"v.blk.{n}."
+        for norm in ("ln1", "ln2"):
+            t.ones(block + norm)
+        for part in ("q", "k", "v", "out"):
+            t.matrix(f"{block}attn_{part}", WIDTH, WIDTH)
+        t.matrix(block + "ffn_up", WIDE, WIDTH)
+        t.matrix(block + "ffn_down", WIDTH, WIDE)
+    for n in (0, 2):
+        t.matrix(f"mm.{n}", WIDTH, WIDTH)
+        t.exact(f"mm.{n}.bias", [WIDTH], -0.1, 0.1)
+    vision = {
+        "image_size": SIDE,
+        "patch_size": PATCH,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+        "embedding_length": WIDTH,
+        "feed_forward_length": WIDE,
+        "projection_dim": WIDTH,
+        "block_count": 2,
+        "attention.head_count": HEADS,
+        "attention.layer_norm_epsilon": 1e-5,
+    }
+    facts = {"general.architecture": "clip", "general.type": "mmproj"}
+    facts |= {"clip.has_vision_encoder": True, "clip.projector_type": "mlp"}
+    return write(path, facts | {f"clip.vision.{key}": v for key, v in vision.items()}, t)
+
+
 def projector(path: Path, vision: bool = True, audio: bool = False) -> Path:
     """A header alone: no server can use it."""
     facts = {"general.architecture": "clip", "general.type": "mmproj"}
