@@ -12,6 +12,23 @@ from daemon import Daemon
 
 SMOLLM2 = "SmolLM2-135M-Instruct.Q4_1"
 BUILD_SECONDS = 1800
+# The words of SmolLM2's own, and functions, which that one knows nothing of.
+KNOWS_TOOLS = """
+{%- if tools %}<|im_start|>system
+Call one of these functions:
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}<|im_end|>
+{% endif %}
+{%- for m in messages %}<|im_start|>{{ m.role }}
+{% if m.content %}{{ m.content }}{% endif %}
+{%- for call in m.tool_calls %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>
+{%- endfor %}<|im_end|>
+{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +59,15 @@ def on_cpu(real) -> Daemon:
     real.switch(SMOLLM2, "cpu", BUILD_SECONDS)
     real.switch("tiny", "cpu", BUILD_SECONDS)
     return real
+
+
+@pytest.fixture(scope="session")
+def caller(on_cpu) -> str:
+    """SmolLM2 under another name, with a template that knows functions."""
+    path = on_cpu.model(SMOLLM2)["path"]
+    on_cpu.add(path, id="caller", chat_template=KNOWS_TOOLS)
+    on_cpu.switch("caller", "cpu", BUILD_SECONDS)
+    return "caller"
 
 
 @pytest.fixture(scope="session")
