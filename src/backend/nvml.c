@@ -139,7 +139,7 @@ static void take_process(struct gpus *g, char *const *f)
 
 static void take_line(struct gpus *g, char *line)
 {
-	char *fields[8], *rest = line;
+	char *fields[8] = {line}, *rest = line;
 	size_t count = 0;
 
 	while (rest && count < ARRAY_LEN(fields))

@@ -240,8 +240,8 @@ static enum MHD_Result answer_whole(struct exchange *ex, struct MHD_Connection *
 {
 	struct MHD_Response *r;
 	struct err e = {0};
-	char *data;
-	size_t len;
+	char *data = NULL;
+	size_t len = 0;
 
 	if (!read_whole(ex, &data, &len, &e))
 		return relay_error(ex->dialect, &e, NULL, c);
