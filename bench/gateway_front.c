@@ -77,7 +77,11 @@ int main(int argc, char **argv)
 	struct lane_door door = {.may = may};
 	struct lane *lane;
 	struct err e = {0};
-	struct worker worker = {.refs = 1, .slots = 512, .continues = true};
+	struct worker worker = {.refs = 1,
+				.slots = 512,
+				.continues = true,
+				.mode = (char *)"chat",
+				.runtime = &runtime_server};
 	struct routes *routes;
 	struct gateway *g;
 
