@@ -91,6 +91,16 @@ def test_unload_frees_and_the_next_request_loads_again(daemon, model):
     assert daemon.model("tiny.Q8_0")["worker"]["pid"] != pid
 
 
+def test_who_has_an_answer_meets_no_load(daemon, model):
+    """The load that a question brought about ends a moment after its answer."""
+    for _ in range(10):
+        assert daemon.chat("tiny.Q8_0").status_code == 200
+        daemon.post("/llm/api/models/tiny.Q8_0/unload", status=200)
+        assert daemon.chat("tiny.Q8_0").status_code == 200
+        daemon.switch("tiny.Q8_0", "cpu", reload=False)
+        daemon.post("/llm/api/models/tiny.Q8_0/unload", status=200)
+
+
 def test_load_without_a_backend_says_what_to_do(daemon, fake_model):
     daemon.add(fake_model().path)
     error = daemon.post("/llm/api/models/tiny.Q8_0/load", {}, 409)["error"]
