@@ -87,8 +87,12 @@ def goes_on(daemon, model: str, prompt: list[int]) -> None:
 @pytest.mark.parametrize("kind", ["full", "sliding", "recurrent", "hybrid"])
 def test_a_conversation_goes_on_in_the_next_worker(on_cpu, loaded, kind):
     model = loaded(kind)
-    say(on_cpu, model, PROMPT)
-    context = replace(on_cpu, model, temperature=0.5)
+    # So small a model computes about as fast as a file is written: what pays is measured anew.
+    for temperature in (0.5, 0.6, 0.7, 0.8):
+        say(on_cpu, model, PROMPT)
+        context = replace(on_cpu, model, temperature=temperature)
+        if "are computed again" not in (context["why_not"] or ""):
+            break
     assert (context["slots"], context["tokens"]) == (1, len(PROMPT)), str(context)
     print(f"\n{kind}: {context}")
     goes_on(on_cpu, model, PROMPT)
