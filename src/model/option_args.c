@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,18 +160,6 @@ static int64_t batch_of(const json_t *options, const struct option_facts *facts)
 }
 
 /* --- arguments ---------------------------------------------------------- */
-
-static void add(struct strv *args, const char *flag, const char *value)
-{
-	strv_add(args, flag);
-	strv_add(args, value);
-}
-
-static void add_int(struct strv *args, const char *flag, int64_t n)
-{
-	strv_add(args, flag);
-	strv_printf(args, "%" PRId64, n);
-}
 
 static void set_int(json_t *object, const char *name, int64_t n)
 {

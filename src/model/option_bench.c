@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What llama-bench takes of the options: its words are others than llama-server's. */
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "model/option.h"
 #include "model/option_priv.h"
 
 #define ALL_LAYERS 1000 /* more than any model has: -1 would be llama-bench's own guess */
-
-static void add(struct strv *args, const char *flag, const char *value)
-{
-	strv_add(args, flag);
-	strv_add(args, value);
-}
-
-static void add_int(struct strv *args, const char *flag, int64_t n)
-{
-	strv_add(args, flag);
-	strv_printf(args, "%" PRId64, n);
-}
 
 static int64_t layers_of(const json_t *options, bool gpu)
 {

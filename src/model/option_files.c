@@ -5,7 +5,7 @@
 #include "model/option.h"
 #include "model/option_priv.h"
 
-static void add(struct strv *ret, const json_t *path)
+static void add_path(struct strv *ret, const json_t *path)
 {
 	if (json_is_string(path))
 		strv_add(ret, json_string_value(path));
@@ -21,9 +21,9 @@ void option_files(const char *stored, struct strv *ret)
 		const json_t *value = json_object_get(options, o->name);
 
 		if (o->type == OPTION_PATH)
-			add(ret, value);
+			add_path(ret, value);
 		else if (o->type == OPTION_PATHS)
 			json_array_foreach(value, i, path)
-				add(ret, path);
+				add_path(ret, path);
 	}
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What the option files share: reading the stored object. */
+/* What the option files share: reading the stored object, writing arguments. */
 
+#include <inttypes.h>
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 static inline void json_decref_p(json_t **j)
@@ -21,4 +23,16 @@ static inline const char *text_of(const json_t *options, const char *name, const
 	const char *text = json_string_value(json_object_get(options, name));
 
 	return text ? text : fallback;
+}
+
+static inline void add(struct strv *args, const char *flag, const char *value)
+{
+	strv_add(args, flag);
+	strv_add(args, value);
+}
+
+static inline void add_int(struct strv *args, const char *flag, int64_t n)
+{
+	strv_add(args, flag);
+	strv_printf(args, "%" PRId64, n);
 }
