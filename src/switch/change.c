@@ -257,6 +257,16 @@ void change_give_up(struct switcher *sw, struct entry *en, const struct err *why
 	route_close(en->route, why);
 }
 
+/* Whoever has an answer is not to meet the load that made it possible: from here on only the slot
+ * is held, for a moment. */
+static void load_is_over(struct switcher *sw, struct entry *en, const struct task *t)
+{
+	pthread_mutex_lock(&sw->lock);
+	if (t && !en->task_backend && strcmp(en->task, task_id(t)) == 0)
+		en->task[0] = '\0';
+	pthread_mutex_unlock(&sw->lock);
+}
+
 bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m, struct task *t,
 		 struct err *e)
 {
@@ -274,6 +284,7 @@ bool change_load(struct switcher *sw, struct entry *en, const struct db_model *m
 		return false; /* the task's end knows what becomes of those who wait */
 	}
 	change_set_worker(sw, en, w, STEAL(key));
+	load_is_over(sw, en, t);
 	change_go_on(sw, en);
 	return true;
 }

@@ -3,13 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "switch/change_task.h"
-
-#define ENDING_MS 500
 
 /* Refuses a model that is not in the catalogue. */
 static bool find(struct switcher *sw, const char *id, struct db_model *m, struct entry **ret,
@@ -287,23 +284,6 @@ static void mend_python(struct switcher *sw, const char *id, const char *environ
 	free(answer.environment);
 }
 
-/* A load whose model answers already is about to end: whoever has such an answer is not to meet
- * it. One that waits for its turn is met when the time is over. */
-static void settle(struct switcher *sw, const struct entry *en)
-{
-	const struct timespec pause = {.tv_nsec = 5000000};
-	int64_t until = clock_ms() + ENDING_MS;
-	bool ending = true;
-
-	while (ending && clock_ms() < until) {
-		pthread_mutex_lock(&sw->lock);
-		ending = en->task[0] && !en->task_backend && en->state == MODEL_LOADED;
-		pthread_mutex_unlock(&sw->lock);
-		if (ending)
-			(void)nanosleep(&pause, NULL);
-	}
-}
-
 bool switch_backend(struct switcher *sw, const char *id, const char *backend, enum reload reload,
 		    bool force, struct switch_answer *ret, struct err *e)
 {
@@ -312,8 +292,6 @@ bool switch_backend(struct switcher *sw, const char *id, const char *backend, en
 	bool ok;
 
 	ok = find(sw, id, &m, &c.entry, e);
-	if (ok)
-		settle(sw, c.entry);
 	if (ok && strcasecmp(backend, AUTO_BACKEND) == 0)
 		ok = auto_switch(&c, &m, ret, e);
 	else
@@ -372,8 +350,6 @@ bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_
 	bool ok;
 
 	ok = find(sw, id, &m, &en, e);
-	if (ok)
-		settle(sw, en);
 	if (ok && m.environment) {
 		CLEANUP(free) char *key = change_key(sw, &m, m.environment);
 		bool same;
@@ -455,7 +431,6 @@ bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *
 	db_model_done(&m);
 	if (!ok)
 		return false;
-	settle(sw, en);
 	pthread_mutex_lock(&sw->lock);
 	changing = en->task[0] && (en->busy || !en->task_backend);
 	if (changing && !force) {
