@@ -137,6 +137,43 @@ def tiny_llama(
     return write(path, _metadata("llama", layers, more), t)
 
 
+def large_llama(path: Path, layers: int = 22) -> Path:
+    """One whose size matters: with 22 layers 1.3 G weights, Q8_0. They are random but for their
+    repeating every few million; drawing each would take minutes. It answers in words, as bytes
+    are few among its tokens."""
+    width, heads, words = 2048, 16, 32000
+    tile = _matrix(random.Random(0), (1 << 17) + 1, 32)
+    wide = 3 * width
+
+    def matrix(name: str, rows: int, columns: int) -> tuple[str, list[int], int, bytes]:
+        size = rows * columns // 32 * 34
+        data = (tile * (size // len(tile) + 1))[:size]
+        return f"{name}.weight", [columns, rows], Q8_0_TENSOR, data
+
+    def ones(name: str) -> tuple[str, list[int], int, bytes]:
+        return f"{name}.weight", [width], F32_TENSOR, struct.pack("<f", 1.0) * width
+
+    tensors = [matrix("token_embd", words, width), ones("output_norm")]
+    tensors.append(matrix("output", words, width))
+    for n in range(layers):
+        block = f"blk.{n}."
+        tensors += [ones(block + "attn_norm"), ones(block + "ffn_norm")]
+        tensors += [
+            matrix(f"{block}attn_{part}", width, width) for part in ("q", "k", "v", "output")
+        ]
+        tensors += [matrix(f"{block}ffn_{part}", wide, width) for part in ("gate", "up")]
+        tensors.append(matrix(block + "ffn_down", width, wide))
+    more = {"context_length": 1 << 20, "embedding_length": width, "feed_forward_length": wide}
+    more |= {"attention.head_count": heads, "attention.head_count_kv": heads}
+    more |= {"rope.dimension_count": width // heads, "vocab_size": words}
+    facts = _metadata("llama", layers, more)
+    added = words - len(TOKENS)
+    facts["tokenizer.ggml.tokens"] = TOKENS + [b" w%d" % i for i in range(added)]
+    facts["tokenizer.ggml.scores"] = facts["tokenizer.ggml.scores"] + [-1e4] * added
+    facts["tokenizer.ggml.token_type"] = facts["tokenizer.ggml.token_type"] + [1] * added
+    return write(path, facts, tensors)
+
+
 SIDE, PATCH = 64, 16  # of an image, and of what becomes one token
 
 
