@@ -151,14 +151,20 @@ static json_t *sight_all(struct api *a, struct gpus *g)
 	return why_not;
 }
 
-static void set_gpus(struct call *c)
+json_t *gpus_seen(struct api *a, struct gpus *ret)
 {
 	const char *sys = getenv("SYSFS_PATH"); /* as libsysfs has it */
+
+	gpus_read(a->s.self, sys ? sys : "/sys", ret);
+	return sight_all(a, ret);
+}
+
+static void set_gpus(struct call *c)
+{
 	CLEANUP(gpus_done) struct gpus g = {0};
 	json_t *list = json_array();
 
-	gpus_read(c->api->s.self, sys ? sys : "/sys", &g);
-	call_set(c, "gpus_why_not", sight_all(c->api, &g));
+	call_set(c, "gpus_why_not", gpus_seen(c->api, &g));
 	for (size_t i = 0; i < g.count; i++)
 		json_array_append_new(list, gpu_json(&g.list[i]));
 	call_set(c, "gpus", list);

@@ -60,6 +60,10 @@ static const struct field backend_query[] = {
 	BACKEND_FIELD(true, "whose environment"),
 	{0},
 };
+static const struct field doctor_query[] = {
+	BACKEND_FIELD(false, "whose toolkit; absent: of all that fit this machine"),
+	{0},
+};
 static const struct field delete_query[] = {
 	FIELD("delete_file", FIELD_BOOL, false, "the file too, if Shunt pulled it and no other model uses it", .fallback = "false"),
 	{0},
@@ -105,6 +109,7 @@ ANSWER(name_answer, 200, "It is removed", answers_name);
 ANSWER(gc_answer, 200, "What nobody uses", answers_gc);
 ANSWER(backends_answer, 200, "Backends", answers_backends);
 ANSWER(toolkit_answer, 200, "What was found", answers_toolkit);
+ANSWER(doctor_answers, 200, "What was found", answers_doctor);
 ANSWER(hardware_answer, 200, "This machine", answers_hardware);
 ANSWER(tasks_answer, 200, "Tasks", answers_tasks);
 ANSWER(task_answer, 200, "The task", answers_task);
@@ -199,6 +204,8 @@ const struct endpoint endpoint_table[] = {
 	 NULL, "refreshBackends", "Find it out again", backends_answer, ""},
 	{"GET",    "/llm/api/toolkit/check/{backend}", toolkit_check,         NULL,             false,
 	 NULL, "checkToolkit", "What a backend needs and what was found", toolkit_answer, ""},
+	{"GET",    "/llm/api/doctor",               doctor_get,               NULL,             false,
+	 doctor_query, "examineMachine", "What is wrong here, and what mends it", doctor_answers, ""},
 	{"GET",    "/llm/api/hardware/detect",      hardware_detect,          NULL,             false,
 	 NULL, "detectHardware", "CPU, memory, GPUs", hardware_answer, ""},
 	{"GET",    "/llm/api/events",               events_all,               NULL,             false,

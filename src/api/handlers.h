@@ -67,9 +67,15 @@ void backend_devices(struct api *a, const struct backend *b, struct backend_devi
 
 /* api_hardware.c */
 handler hardware_detect;
+/* The GPUs, with what the modules of ready environments call them; the result: why a backend's
+ * module shows none, by its name. Caller frees both. */
+json_t *gpus_seen(struct api *a, struct gpus *ret);
 /* Memory that a worker has on GPUs: as the driver counts it, where it does, else what the worker
  * said when it loaded. */
 int64_t worker_device_bytes(struct api *a, const struct worker *w);
+
+/* api_doctor.c */
+handler doctor_get;
 
 /* ollama_models.c */
 handler ollama_tags, ollama_ps, ollama_show, ollama_version;

@@ -299,6 +299,22 @@ static const struct shape backend_shape = {"Backend", "What can compute", backen
 const struct field answers_backends[] = {LIST_FIELD("backends", "all that Shunt knows", backend_shape), {0}};
 const struct field answers_toolkit[] = {OBJECT_FIELD("toolkit", true, "what was found", toolkit_shape), {0}};
 
+static const struct field finding_fields[] = {
+	FIELD("state", TEXT, true, "warn: works, but not all of it; bad: in the way", .choices = "ok|warn|bad"),
+	FIELD("topic", TEXT, true, "container, machine, build, python, gpu, access, or a backend's name"),
+	FIELD("what", TEXT, true, "for people"),
+	FIELD("command", TEXT_NULL, true, "that mends it"),
+	FIELD("advice", TEXT_NULL, true, "what else to do, or where to run the command"),
+	{0},
+};
+static const struct shape finding_shape = {"Finding", "One check of the doctor", finding_fields, false};
+const struct field answers_doctor[] = {
+	FIELD("state", TEXT, true, "the worst of all", .choices = "ok|warn|bad"),
+	LIST_FIELD("findings", "in the order to read them", finding_shape),
+	FIELD("install", TEXT_NULL, true, "one command for all packages that are missing"),
+	{0},
+};
+
 static const struct field cpu_fields[] = {
 	FIELD("name", TEXT, true, "for people"),
 	FIELD("cores", INT, true, "how many"),

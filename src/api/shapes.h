@@ -14,7 +14,7 @@ extern const struct field answers_models[], answers_scan[], answers_model[], ans
 	answers_model_load[], answers_model_add[], answers_model_delete[], answers_health_model[],
 	answers_task_id[], answers_benchmarks[], answers_switch[], answers_env_status[],
 	answers_environments[], answers_environment[], answers_name[], answers_gc[],
-	answers_backends[], answers_toolkit[], answers_hardware[], answers_tasks[], answers_task[],
-	answers_health[], answers_version[], answers_openai_list[], answers_ollama_tags[],
-	answers_ollama_ps[], answers_ollama_show[], answers_ollama_version[],
+	answers_backends[], answers_toolkit[], answers_doctor[], answers_hardware[],
+	answers_tasks[], answers_task[], answers_health[], answers_version[], answers_openai_list[],
+	answers_ollama_tags[], answers_ollama_ps[], answers_ollama_show[], answers_ollama_version[],
 	answers_openai_model[];

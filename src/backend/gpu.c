@@ -93,9 +93,12 @@ static void explain(struct gpus *g, bool answers)
 void gpus_read(const char *self, const char *sys, struct gpus *ret)
 {
 	struct gpus g = {0};
+	bool answers;
 
 	pci_read(sys, &g);
-	explain(&g, nvml_read(self, &g, &g.nvidia_why_not));
+	answers = nvml_read(self, &g, &g.nvidia_why_not);
+	g.nvidia_library = answers || g.nvidia_why_not.kind != ERR_NOT_FOUND;
+	explain(&g, answers);
 	if (g.count > 0)
 		qsort(g.list, g.count, sizeof(*g.list), by_address);
 	*ret = g;

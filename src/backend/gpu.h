@@ -56,6 +56,7 @@ struct gpus {
 	struct gpu_process *processes; /* of NVIDIA's GPUs; one may be there once a GPU */
 	size_t process_count;
 	char nvidia_driver[32], nvidia_cuda[16]; /* 580.159.04, the newest CUDA it runs: 13.0 */
+	bool nvidia_library;                     /* NVML is there, whatever it says */
 	struct err nvidia_why_not;               /* why NVML tells nothing; ERR_NONE: it does */
 };
 

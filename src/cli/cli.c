@@ -27,7 +27,7 @@ static const struct command commands[] = {
 	{"chat",       "MODEL [PROMPT…]",                    "ask; without a prompt, a conversation", "", 1, -1, command_chat},
 	{"env",        "ls | create MODEL BACKEND [--detach] | rebuild NAME BACKEND [--no-reload] [--force] [--detach] | rm NAME | gc [--dry-run] | path NAME", "environments", "detach dry-run no-reload force", 1, 3, command_env},
 	{"backends",   "[--refresh]",                        "what can be built and run here", "refresh", 0, 0, command_backends},
-	{"doctor",     "[BACKEND]",                          "what exactly is missing, and the command that installs it", "", 0, 1, command_doctor},
+	{"doctor",     "[BACKEND]",                          "what is wrong with this machine, and the command that mends it; exit status 1: something is in the way", "", 0, 1, command_doctor},
 	{"tasks",      "[ID] [--follow] [--log]",            "what is being done and what was", "follow log", 0, 1, command_tasks},
 	{"cancel",     "ID",                                 "end a task", "", 1, 1, command_cancel},
 	{"logs",       "MODEL",                              "what its worker printed", "", 1, 1, command_logs},

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/doctor_here.h"
 #include "env/verify.h"
 
 /* What stands before the command, or among serve's flags. */
@@ -148,6 +149,8 @@ static int run(struct line *l, struct config *c, int argc, char **argv)
 
 	l->cli.socket = c->socket;
 	l->cli.setting = config_key;
+	l->cli.doctor = doctor_here;
+	l->cli.config = c;
 	if (answer_about_ourselves(argc, argv, &status)) /* settings stood before the word */
 		return status;
 	if (strcmp(argv[1], "serve") == 0)

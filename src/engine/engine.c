@@ -61,6 +61,12 @@ const char *engine_release(const struct engine *en)
 	return en->pin->release;
 }
 
+void engine_base_needs(const struct engine *en, int64_t *ret_disk, int64_t *ret_memory)
+{
+	*ret_disk = en->pin->base_disk << 20;
+	*ret_memory = en->pin->base_memory << 20;
+}
+
 void engine_check_tools(struct engine *en, struct toolkit *tk)
 {
 	tools_check(tk, en->source->kind == SOURCE_PIP && !source_is_here(en->source));

@@ -34,6 +34,8 @@ void engine_stop(struct engine *en);
 void engine_free(struct engine *en);
 CLEANUP_DEFINE(engine_free, struct engine)
 const char *engine_release(const struct engine *en);
+/* What a build of its base takes in the stage, and one compiler job of it. */
+void engine_base_needs(const struct engine *en, int64_t *ret_disk, int64_t *ret_memory);
 
 /* What a build is made of: everything that goes into its digest. */
 struct recipe {

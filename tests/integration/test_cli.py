@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line as people and scripts use it."""
 
+import json
 import os
 import pty
 
@@ -117,9 +118,39 @@ def test_removing_a_model_and_what_it_used(fresh_daemon, fake_model):
 
 def test_doctor_names_what_is_missing(daemon):
     done = daemon.cli("doctor", "rocm")
-    assert done.returncode == 0
-    assert "✗" in done.stdout
-    assert "install" in done.stdout
+    assert done.returncode == 1
+    assert "✗ hipcc: missing" in done.stdout
+    assert "all packages at once:\n  sudo " in done.stdout
+    assert "in the way" in done.stderr
+    found = daemon.get("/llm/api/doctor?gpu_backend=amd")
+    assert found["state"] == "bad"
+    assert "hipcc" in found["install"]
+
+
+def test_doctor_tells_what_is_there(daemon):
+    done = daemon.cli("doctor", "vulkan", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == (found["state"] == "bad")
+    assert {"machine", "build", "python", "gpu", "vulkan"} <= {
+        f["topic"] for f in found["findings"]
+    }
+    assert "cuda" not in {f["topic"] for f in found["findings"]}
+    said = daemon.cli("doctor").stdout
+    assert "✓ cmake" in said
+    assert "✓ memory:" in said
+    assert daemon.cli("doctor", "quantum").returncode == 2
+
+
+def test_doctor_needs_no_daemon(daemon):
+    daemon.stop()
+    for words in ((), ("vulkan",)):
+        done = daemon.cli("doctor", *words)
+        assert done.returncode in (0, 1), done.stderr
+        assert "! no daemon answers on" in done.stdout
+        assert "✓ cmake" in done.stdout
+    found = json.loads(daemon.cli("doctor", "--json").stdout)
+    assert found["findings"][0]["topic"] == "daemon"
+    assert daemon.cli("doctor", "quantum").returncode == 2
 
 
 def test_colours_on_a_terminal_and_not_with_no_color(daemon, model):

@@ -161,6 +161,7 @@ def test_answers_hold_what_the_document_says_and_nothing_else(daemon, document, 
     ask("POST", "/llm/api/backends/refresh")
     ask("GET", "/llm/api/toolkit/check/{backend}", backend="rocm")
     assert ask("GET", "/llm/api/hardware/detect")["gpus"]
+    assert ask("GET", "/llm/api/doctor")["findings"]
     for path in ("/health", "/version", "/metrics", "/openapi.json", "/v1/models"):
         ask("GET", path)
     for path in ("/api/tags", "/api/ps", "/api/version"):

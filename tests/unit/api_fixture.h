@@ -254,6 +254,12 @@ char *supervisor_log_path(const struct supervisor *sv, const char *model_id)
 	return mem_dup("/dev/null");
 }
 
+void engine_base_needs(const struct engine *en, int64_t *ret_disk, int64_t *ret_memory)
+{
+	*ret_disk = 0;
+	*ret_memory = 0;
+}
+
 const char *engine_release(const struct engine *en)
 {
 	return "b1234";

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "doctor/doctor.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "doctor/scene.h"
+
+void doctor_look(const struct doctor *d, struct findings *ret)
+{
+	struct findings f = {0};
+	struct scene s;
+
+	scene_read(d, &s);
+	container_look(&s, &f);
+	machine_look(&s, &f);
+	compilers_look(&f);
+	driver_look(&s, &f);
+	access_look(&s, &f);
+	for (const struct backend *const *b = backend_all(); *b; b++)
+		if ((*b)->module && (!d->backend || d->backend == *b))
+			toolkits_look(&s, *b, &f);
+	*ret = f;
+}
+
+static void add_package(struct buf *b, const char *name)
+{
+	CLEANUP(free) char *padded = mem_printf(" %s ", name);
+	CLEANUP(free) char *have = mem_printf(" %s ", b->data ? b->data : "");
+
+	if (!strstr(have, padded))
+		buf_printf(b, "%s%s", b->len ? " " : "", name);
+}
+
+char *doctor_install(const struct findings *f)
+{
+	CLEANUP(buf_done) struct buf packages = {0};
+	char command[1024];
+
+	for (size_t i = 0; i < f->count; i++) {
+		CLEANUP(free) char *names = mem_dup(f->list[i].packages);
+		char *rest = NULL;
+
+		for (char *p = names ? strtok_r(names, " ", &rest) : NULL; p;
+		     p = strtok_r(NULL, " ", &rest))
+			add_package(&packages, p);
+	}
+	if (packages.len == 0)
+		return NULL;
+	distro_install_command(distro_here(), packages.data, command, sizeof(command));
+	return mem_dup(command);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each backend needs to be built and to run. */
+
+#include "doctor/toolkits.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "doctor/scene.h"
+
+void toolkit_finding(const struct toolkit_item *it, const char *topic, enum finding_state missing,
+		     struct findings *f)
+{
+	bool newer = strcmp(it->needed, "any") != 0;
+	char command[200];
+	struct finding *new;
+
+	if (it->ok) {
+		(void)findings_add(f, FINDING_OK, topic, "%s%s%s", it->name,
+				   it->found[0] ? " " : "", it->found);
+		return;
+	}
+	new = findings_add(f, missing, topic, "%s: %s%s%s%s", it->name,
+			   it->found[0] ? it->found : "missing", newer ? ", needs " : "",
+			   newer ? it->needed : "", newer ? " or newer" : "");
+	if (!it->packages[0])
+		return;
+	distro_install_command(distro_here(), it->packages, command, sizeof(command));
+	finding_run(new, "%s", command);
+	new->packages = mem_dup(it->packages);
+}
+
+/* What only people may do about it, access.c and driver.c say in more words. */
+static bool is_said_elsewhere(const struct toolkit_item *it)
+{
+	return !it->ok && it->at_run_time && !it->packages[0];
+}
+
+static const char *vendor_title(const char *vendor)
+{
+	return strcmp(vendor, "nvidia") == 0 ? "NVIDIA" : "AMD";
+}
+
+/* Asked for by name, what is missing is wrong; else it is one way of several. */
+void toolkits_look(const struct scene *s, const struct backend *b, struct findings *f)
+{
+	bool meant = s->d->backend == b;
+	bool fits = !b->vendor || scene_gpu(s, b->vendor) || (s->wsl && scene_has(s, "/dev/dxg"));
+	struct toolkit tk = {0};
+
+	if (!meant && !fits) {
+		(void)findings_add(f, FINDING_OK, b->name, "%s is not for this machine: no %s GPU",
+				   b->title, vendor_title(b->vendor));
+		return;
+	}
+	if (meant && !fits)
+		(void)findings_add(f, FINDING_BAD, b->name, "no %s GPU here",
+				   vendor_title(b->vendor));
+	b->check(&tk);
+	for (int i = 0; i < tk.count; i++)
+		if (!is_said_elsewhere(&tk.items[i]))
+			toolkit_finding(&tk.items[i], b->name, meant ? FINDING_BAD : FINDING_WARN,
+					f);
+}
