@@ -23,7 +23,8 @@ WHAT = {
     "OPTION_TEXT": "text",
     "OPTION_PATH": "absolute path",
     "OPTION_PATHS": "list of absolute paths",
-    "OPTION_DEVICE": "list of one device name",
+    "OPTION_DEVICES": "list of device names",
+    "OPTION_NUMBERS": "list of numbers",
     "OPTION_IDS": "list of model ids",
     "OPTION_OBJECT": "JSON object",
     "VALUE_TEXT": "text",
@@ -58,7 +59,7 @@ def option_rows(root: Path) -> list[str]:
             takes = ", ".join(f"`{word}`" for word in words)
         else:
             takes = WHAT[kind]
-            if kind in ("OPTION_INT", "OPTION_NUMBER"):
+            if kind in ("OPTION_INT", "OPTION_NUMBER", "OPTION_NUMBERS"):
                 takes += f", {low} to {high}"
         when = "next load" if reload == "true" else "at once"
         rows.append(row(f"`{name}`", takes, text(default), when, text(help_)))

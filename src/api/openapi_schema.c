@@ -202,6 +202,14 @@ static json_t *option_list(const struct option *o, json_t *items)
 	return schema;
 }
 
+static json_t *numbers(const struct option *o)
+{
+	json_t *schema = list_of(bounded("number", o->min, o->max));
+
+	set(schema, "maxItems", json_integer(OPTION_DEVICES_MAX));
+	return schema;
+}
+
 static json_t *option_values(const struct option *o)
 {
 	static const struct field path = {.form = FORM_PATH}, id = {.form = FORM_ID};
@@ -221,8 +229,10 @@ static json_t *option_values(const struct option *o)
 		return text(&path);
 	case OPTION_PATHS:
 		return option_list(o, text(&path));
-	case OPTION_DEVICE:
+	case OPTION_DEVICES:
 		return option_list(o, device());
+	case OPTION_NUMBERS:
+		return numbers(o);
 	case OPTION_IDS:
 		return option_list(o, text(&id));
 	case OPTION_OBJECT:

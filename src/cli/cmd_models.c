@@ -8,6 +8,7 @@
 #include "cli/client.h"
 #include "cli/command.h"
 #include "cli/follow.h"
+#include "cli/option_pair.h"
 #include "cli/term.h"
 
 static void say_added(const struct cli_options *o, const json_t *answer)
@@ -126,28 +127,6 @@ static void print_options(const json_t *model)
 	term_print(&t, stdout);
 }
 
-/* VALUE as JSON when it is (numbers, true, lists), else as text: the daemon checks it against its
- * table. */
-static bool add_pair(json_t *object, const char *pair, struct err *e)
-{
-	const char *equals = strchr(pair, '=');
-	CLEANUP(free) char *key = NULL;
-	json_t *value;
-
-	if (!equals || equals == pair)
-		return err_set(e, ERR_INVALID, "'%s' is not KEY=VALUE", pair);
-	key = mem_ndup(pair, (size_t)(equals - pair));
-	if (equals[1] == '\0')
-		value = json_null();
-	else
-		value = json_loads(equals + 1, JSON_DECODE_ANY, NULL);
-	if (!value)
-		value = json_string(equals + 1);
-	if (!value || json_object_set_new(object, key, value) != 0)
-		return err_set(e, ERR_INVALID, "'%s' is not UTF-8", pair);
-	return true;
-}
-
 bool command_set(const struct cli_options *o, const struct args *a, struct err *e)
 {
 	CLEANUP(json_decref) json_t *answer = NULL;
@@ -158,7 +137,7 @@ bool command_set(const struct cli_options *o, const struct args *a, struct err *
 	json_t *name;
 
 	for (int n = 1; n < a->count; n++)
-		if (!add_pair(body, a->words[n], e))
+		if (!option_pair_add(o, a->words[n], body, e))
 			return false;
 	if (!client_model(o, a->words[0], &id, &escaped, e))
 		return false;

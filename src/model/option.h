@@ -25,21 +25,24 @@ enum option_type {
 	OPTION_BOOL,
 	OPTION_CHOICE,
 	OPTION_TEXT,
-	OPTION_PATH,   /* absolute, a regular file that can be read */
-	OPTION_PATHS,  /* lists of such */
-	OPTION_DEVICE, /* a list of one device: "Vulkan0" */
-	OPTION_IDS,    /* a list of model ids */
+	OPTION_PATH,    /* absolute, a regular file that can be read */
+	OPTION_PATHS,   /* lists of such */
+	OPTION_DEVICES, /* a list of devices of one backend: "Vulkan0" */
+	OPTION_NUMBERS, /* a list of numbers, at most one a device */
+	OPTION_IDS,     /* a list of model ids */
 	OPTION_OBJECT
 };
 
-#define OPTION_DEVICE_MAX 63 /* characters of a device's name */
+#define OPTION_DEVICE_MAX 63  /* characters of a device's name */
+#define OPTION_DEVICES_MAX 16 /* llama.cpp's own limit */
 
 struct option {
 	const char *name;
 	enum option_type type;
 	bool computed;        /* its arguments depend on more than its value: see option_args */
 	bool reload;          /* takes effect at the next load */
-	double min, max;      /* of a number; length of a text or list, bytes of an object */
+	double min, max;      /* of a number, each of several; length of a text or another list,
+			       * bytes of an object */
 	const char *choices;  /* "on|off|auto" */
 	const char *fallback; /* default, in words, for people */
 	const char *flag;     /* llama-server's argument, NULL: not one */
@@ -64,9 +67,6 @@ MUST_CHECK bool option_merge(const char *stored, const json_t *changes, char **r
 char *option_worker_part(const char *stored);
 /* Of those, the ones that a saved conversation depends on. Caller frees. */
 char *option_context_part(const char *stored);
-/* "n_ctx=4096" as the command line has it, to an object with one JSON value of the right type;
- * nothing after '=' is null, the default. Bounds are left to option_merge. */
-MUST_CHECK bool option_parse_pair(const char *pair, json_t *object, struct err *e);
 
 struct option_facts { /* of the model, for defaults */
 	int64_t context_length;
@@ -89,9 +89,10 @@ const char *option_context_never(const char *stored, const struct option_facts *
 /* "chat", "embedding", "rerank": as set, else of the model; static. */
 const char *option_mode(const char *stored, const struct option_facts *facts);
 int64_t option_idle_unload_ms(const char *stored, int64_t fallback_ms); /* 0: never */
-bool option_migrate(const char *stored); /* running answers move in a switch; default yes */
-const char *option_device(const char *stored, char *buf,
-			  size_t size);         /* first of `devices`, "" when none */
+bool option_migrate(const char *stored);  /* running answers move in a switch; default yes */
+char *option_devices(const char *stored); /* "CUDA0,CUDA1", "" when none are set; caller frees */
+/* tensor_split; 0: not set, llama.cpp goes by free memory. */
+size_t option_split(const char *stored, double ret[OPTION_DEVICES_MAX]);
 const char *option_runtime(const char *stored); /* "server", "python"; static */
 /* The arguments for the options: of llama-server (−ngl, −c, −fa …, per engine.md "always"), without
  * host, model, alias, device; of the other runtime one JSON object, for engine/…/python/serve.py.

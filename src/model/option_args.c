@@ -60,14 +60,6 @@ static const char *mode_of(const json_t *options, const struct option_facts *fac
 	return modes[0];
 }
 
-static const char *device_of(const json_t *options)
-{
-	const json_t *list = json_object_get(options, "devices");
-	const char *name = json_string_value(json_array_get(list, 0));
-
-	return name ? name : "";
-}
-
 int option_parallel(const char *stored)
 {
 	CLEANUP(json_decref) json_t *options = load(stored);
@@ -140,14 +132,6 @@ bool option_migrate(const char *stored)
 	CLEANUP(json_decref) json_t *options = load(stored);
 
 	return !is_python(options) && strcmp(text_of(options, "migrate", "auto"), "never") != 0;
-}
-
-const char *option_device(const char *stored, char *buf, size_t size)
-{
-	CLEANUP(json_decref) json_t *options = load(stored);
-
-	(void)snprintf(buf, size, "%s", device_of(options));
-	return buf;
 }
 
 static int64_t batch_of(const json_t *options, const struct option_facts *facts)
@@ -232,14 +216,14 @@ static void add_companions(struct strv *args, const json_t *options, bool gpu)
 {
 	const char *draft = text_of(options, "draft_model", NULL);
 	const char *mmproj = text_of(options, "mmproj", NULL);
-	const char *device = gpu ? device_of(options) : "none";
+	CLEANUP(free) char *devices = gpu ? devices_of(options) : mem_dup("none");
 
 	add_lora(args, json_object_get(options, "lora"));
 	if (draft) {
 		add(args, "--spec-draft-model", draft);
 		add(args, "--spec-draft-ngl", gpu ? "all" : "0");
-		if (device[0])
-			add(args, "--spec-draft-device", device);
+		if (devices[0])
+			add(args, "--spec-draft-device", devices);
 	}
 	if (mmproj)
 		add(args, "--mmproj", mmproj);
@@ -295,6 +279,8 @@ void option_args(const char *stored, const struct option_facts *facts, bool gpu,
 		return;
 	}
 	add_layers(ret_args, options, gpu);
+	if (gpu)
+		add_split(ret_args, options, ",");
 	add_context(ret_args, options, facts);
 	add_mode(ret_args, options, facts);
 	add_companions(ret_args, options, gpu);

@@ -44,6 +44,8 @@ bool option_bench_args(const char *stored, bool gpu, struct strv *ret_args, stru
 	CLEANUP(json_decref) json_t *options = stored ? json_loads(stored, 0, NULL) : NULL;
 
 	add_int(ret_args, "-ngl", layers_of(options, gpu));
+	if (gpu)
+		add_split(ret_args, options, "/"); /* a comma begins another test */
 	add(ret_args, "-fa", text_of(options, "flash_attn", "on"));
 	add_number(ret_args, options, "n_cpu_moe", "-ncmoe");
 	add_number(ret_args, options, "threads", "-t");

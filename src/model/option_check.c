@@ -36,7 +36,7 @@ static bool bad(const struct option *o, const json_t *value, struct err *e)
 		buf_printf(&want, "one of %s", o->choices);
 	else
 		buf_str(&want, option_type_name(o->type));
-	if (o->type == OPTION_INT || o->type == OPTION_NUMBER)
+	if (o->type == OPTION_INT || o->type == OPTION_NUMBER || o->type == OPTION_NUMBERS)
 		buf_printf(&want, " from %.12g to %.12g", o->min, o->max);
 	err_set(e, ERR_INVALID, "option '%s' must be %s, not %.60s", o->name, want.data,
 		shown ? shown : "that");
@@ -165,6 +165,20 @@ static bool check_list(const struct option *o, const json_t *v, check_fn *check,
 	return true;
 }
 
+static bool check_numbers(const struct option *o, const json_t *v, struct err *e)
+{
+	const json_t *item;
+	size_t i;
+
+	if (!json_is_array(v) || json_array_size(v) > OPTION_DEVICES_MAX)
+		return bad(o, v, e);
+	json_array_foreach(v, i, item) {
+		if (!check_number(o, item, e))
+			return false;
+	}
+	return true;
+}
+
 static bool check_object(const struct option *o, const json_t *v, struct err *e)
 {
 	CLEANUP(free) char *text = json_is_object(v) ? json_dumps(v, JSON_COMPACT) : NULL;
@@ -194,8 +208,10 @@ static bool check(const struct option *o, const json_t *v, struct err *e)
 		return check_path(o, v, e);
 	case OPTION_PATHS:
 		return check_list(o, v, check_path, e);
-	case OPTION_DEVICE:
-		return check_list(o, v, check_device, e);
+	case OPTION_DEVICES:
+		return check_list(o, v, check_device, e) && option_devices_check(v, e);
+	case OPTION_NUMBERS:
+		return check_numbers(o, v, e);
 	case OPTION_IDS:
 		return check_list(o, v, check_id, e);
 	case OPTION_OBJECT:
@@ -221,7 +237,7 @@ static bool check_together(const json_t *options, struct err *e)
 		err_set(e, ERR_CONFLICT, "rope_scale and rope_freq_scale say the same thing twice");
 		return err_hint(e, "set one of them to null");
 	}
-	return option_python_check(options, e);
+	return option_split_check(options, e) && option_python_check(options, e);
 }
 
 /* --- merge -------------------------------------------------------------- */
@@ -281,80 +297,7 @@ bool option_merge(const char *stored, const json_t *changes, char **ret_text, bo
 	return true;
 }
 
-/* --- KEY=VALUE ---------------------------------------------------------- */
-
-static json_t *parse_list(const char *text)
-{
-	json_t *list = json_array();
-
-	while (*text) {
-		size_t len = strcspn(text, ",");
-
-		(void)json_array_append_new(list, json_stringn(text, len));
-		text += len;
-		if (*text == ',')
-			text++;
-	}
-	return list;
-}
-
-static json_t *parse_bool(const char *text)
-{
-	static const char *const yes[] = {"true", "on", "yes", "1"};
-	static const char *const no[] = {"false", "off", "no", "0"};
-
-	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
-		if (strcasecmp(text, yes[i]) == 0)
-			return json_true();
-		if (strcasecmp(text, no[i]) == 0)
-			return json_false();
-	}
-	return NULL;
-}
-
-static json_t *parse_int(const char *text)
-{
-	char *end;
-	long long n;
-
-	errno = 0;
-	n = strtoll(text, &end, 10);
-	return errno == 0 && *end == '\0' && !isspace((unsigned char)*text) ? json_integer(n)
-									    : NULL;
-}
-
-static json_t *parse_number(const char *text)
-{
-	char *end;
-	double n;
-
-	errno = 0;
-	n = strtod(text, &end);
-	return errno == 0 && *end == '\0' && isfinite(n) && !isspace((unsigned char)*text)
-		       ? json_real(n)
-		       : NULL;
-}
-
-/* NULL: not of this type, or not UTF-8. */
-static json_t *parse(const struct option *o, const char *text)
-{
-	switch (o->type) {
-	case OPTION_INT:
-		return parse_int(text);
-	case OPTION_NUMBER:
-		return parse_number(text);
-	case OPTION_BOOL:
-		return parse_bool(text);
-	case OPTION_PATHS:
-	case OPTION_DEVICE:
-	case OPTION_IDS:
-		return parse_list(text);
-	case OPTION_OBJECT:
-		return json_loads(text, 0, NULL);
-	default:
-		return json_string(text);
-	}
-}
+/* --- a part of them ----------------------------------------------------- */
 
 char *option_worker_part(const char *stored)
 {
@@ -364,26 +307,4 @@ char *option_worker_part(const char *stored)
 		if (!o->reload)
 			(void)json_object_del(options, o->name);
 	return options ? json_dumps(options, JSON_COMPACT | JSON_SORT_KEYS) : mem_dup("{}");
-}
-
-bool option_parse_pair(const char *pair, json_t *object, struct err *e)
-{
-	const char *equals = strchr(pair, '=');
-	CLEANUP(free) char *name = NULL;
-	CLEANUP(json_decref) json_t *value = NULL, *shown = NULL;
-	const struct option *o;
-
-	if (!equals || equals == pair)
-		return err_set(e, ERR_INVALID, "'%.80s' is not KEY=VALUE", pair);
-	name = mem_ndup(pair, (size_t)(equals - pair));
-	o = option_find(name);
-	if (!o)
-		return unknown(name, e);
-	value = equals[1] ? parse(o, equals + 1) : json_null();
-	if (!value) {
-		shown = json_string(equals + 1);
-		return bad(o, shown ? shown : json_null(), e);
-	}
-	(void)json_object_set(object, name, value);
-	return true;
 }

@@ -13,6 +13,7 @@
 static const char *const harmless[] = {
 	"n_gpu_layers",
 	"devices",
+	"tensor_split",
 	"threads",
 	"n_cpu_moe",
 	"chat_template",

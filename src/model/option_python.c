@@ -12,6 +12,8 @@ static const char *const known[] = {
 	"n_gpu_layers",
 	"n_ctx",
 	"devices",
+	"tensor_split",
+	"split_mode",
 	"flash_attn",
 	"cache_type_k",
 	"cache_type_v",

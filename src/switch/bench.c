@@ -107,8 +107,9 @@ static char *options_now(const struct db_model *m, bool gpu, struct err *e)
 bool bench_is_ready(struct switcher *sw, const struct db_model *m, const struct backend *b)
 {
 	CLEANUP(free) char *environment = switch_environment(m, b);
+	struct err ignored = {0};
 
-	return envs_ready(sw->s.envs, environment, b, NULL);
+	return change_owns_devices(m, b, &ignored) && envs_ready(sw->s.envs, environment, b, NULL);
 }
 
 static bool require_ready(struct switcher *sw, const struct db_model *m, const char *environment,
@@ -125,7 +126,6 @@ static bool fill(struct switcher *sw, const struct db_model *m, const struct bac
 		 struct db_env *env, struct db_bench *now, struct err *e)
 {
 	CLEANUP(env_run_done) struct env_run run = {0};
-	char device[64];
 
 	if (!envs_run_facts(sw->s.envs, now->environment, &run, e))
 		return false;
@@ -134,7 +134,7 @@ static bool fill(struct switcher *sw, const struct db_model *m, const struct bac
 	now->backend = mem_dup(b->name);
 	now->base_digest = STEAL(env->base_digest);
 	now->module_digest = STEAL(env->module_digest);
-	now->device = mem_dup(change_device(m, &run, device, sizeof(device)));
+	now->device = change_device(m, &run);
 	now->driver = b->device_prefix ? driver_now() : NULL;
 	now->file = file_now(m, e);
 	now->options = now->file ? options_now(m, b->device_prefix != NULL, e) : NULL;
@@ -146,8 +146,9 @@ bool bench_now(struct switcher *sw, const struct db_model *m, const struct backe
 {
 	struct db_bench now = {.environment = switch_environment(m, b)};
 	struct db_env env = {0};
-	bool ok =
-		require_ready(sw, m, now.environment, b, &env, e) && fill(sw, m, b, &env, &now, e);
+	bool ok = change_owns_devices(m, b, e) &&
+		  require_ready(sw, m, now.environment, b, &env, e) &&
+		  fill(sw, m, b, &env, &now, e);
 
 	db_env_done(&env);
 	if (ok)

@@ -96,9 +96,21 @@ static bool too_slow(const struct db_bench *now, const struct run *r, struct err
 		       now->model, now->backend, LIMIT_MS / 60000);
 }
 
-static bool arguments(const struct db_model *m, const struct env_run *env, const char *device,
+/* To llama-bench a comma begins another test. Caller frees. */
+static char *with_slashes(const char *devices)
+{
+	char *text = mem_dup(devices);
+
+	for (char *c = text; *c; c++)
+		if (*c == ',')
+			*c = '/';
+	return text;
+}
+
+static bool arguments(const struct db_model *m, const struct env_run *env, const char *devices,
 		      struct strv *ret, struct err *e)
 {
+	CLEANUP(free) char *device = with_slashes(devices);
 	const char *const before[] = {"-m",   m->path, "-dev",       device,     "-p",
 				      PROMPT, "-n",    ANSWER,       "-r",       RUNS,
 				      "-o",   "jsonl", "--progress", "--offline"};

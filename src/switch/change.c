@@ -50,10 +50,26 @@ static bool has_mode(const struct db_model *m, struct err *e)
 	return err_hint(e, "shunt set %s runtime=server", m->id);
 }
 
+bool change_owns_devices(const struct db_model *m, const struct backend *b, struct err *e)
+{
+	CLEANUP(free) char *devices = option_devices(m->options);
+	char *rest = devices, *device;
+
+	while (b->device_prefix && devices[0] && (device = strsep(&rest, ","))) {
+		if (backend_owns_device(b, device))
+			continue;
+		(void)err_set(e, ERR_INVALID, "model '%s': device '%s' is not one of backend '%s'",
+			      m->id, device, b->name);
+		return err_hint(e, "shunt set %s devices=", m->id);
+	}
+	return true;
+}
+
 bool change_prepare(struct switcher *sw, const struct db_model *m, const char *environment,
 		    const struct backend *b, struct task *t, struct err *e)
 {
-	return has_mode(m, e) && envs_create(sw->s.envs, environment, b, t, e) &&
+	return has_mode(m, e) && change_owns_devices(m, b, e) &&
+	       envs_create(sw->s.envs, environment, b, t, e) &&
 	       change_prepare_runtime(sw, m, environment, t, e);
 }
 
@@ -123,12 +139,11 @@ char *change_context_key(struct switcher *sw, const struct db_model *m, const ch
 	return context_key(m, run.base_dir);
 }
 
-const char *change_device(const struct db_model *m, const struct env_run *run, char *buf,
-			  size_t size)
+char *change_device(const struct db_model *m, const struct env_run *run)
 {
-	if (run->backend->device_prefix && option_device(m->options, buf, size)[0])
-		return buf;
-	return run->device;
+	CLEANUP(free) char *set = option_devices(m->options);
+
+	return run->backend->device_prefix && set[0] ? STEAL(set) : mem_dup(run->device);
 }
 
 /* What its process is started with before all options. */
@@ -163,21 +178,16 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 	struct option_facts facts = {.context_length = m->context_length, .mode = m->mode};
 	CLEANUP(free) char *folder = contexts_folder(sw->s.contexts, m->id);
 	CLEANUP(free) char *key = NULL;
-	char wanted[64];
-	const char *device;
+	CLEANUP(free) char *device = NULL;
 	struct worker *w = NULL;
 	bool gpu;
 
 	if (!catalog_check_file(m, e) || !envs_run_facts(sw->s.envs, environment, &run, e))
 		return false;
 	gpu = run.backend->device_prefix != NULL;
-	device = change_device(m, &run, wanted, sizeof(wanted));
-	if (gpu && !backend_owns_device(run.backend, device)) {
-		err_set(e, ERR_INVALID, "model '%s': device '%s' is not one of backend '%s'", m->id,
-			device, run.backend->name);
-		return err_hint(e, "shunt set %s devices=", m->id);
-	}
-	if (!has_mode(m, e) || !command(m, &run, runtime, &program, e))
+	device = change_device(m, &run);
+	if (!change_owns_devices(m, run.backend, e) || !has_mode(m, e) ||
+	    !command(m, &run, runtime, &program, e))
 		return false;
 	option_args(m->options, &facts, gpu, &args);
 	key = context_key(m, run.base_dir);
@@ -198,7 +208,7 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 		.context_key = key,
 		.context_tokens = option_ctx_size(m->options, &facts),
 	};
-	evict_for(sw, m, environment, device, t);
+	evict_for(sw, m, environment, t);
 	if (!worker_start(sw->s.supervisor, &spec, on_load, t ? task_cancelled : NULL, t, &w, e))
 		return err_wrap(e, "starting '%s' on %s", m->id, run.backend->name);
 	if (!worker_prove(w, t ? task_cancelled : NULL, t, e)) {

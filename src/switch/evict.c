@@ -100,26 +100,37 @@ static enum shortage shortage(const struct fit *f)
 	return ram < device ? SHORT_OF_RAM : SHORT_OF_DEVICE;
 }
 
-/* Would its end give memory where it is short? */
-static bool would_help(const struct holder *h, const char *device, const struct fit *f)
+static bool is_on(const struct worker *w, const char *device)
 {
-	bool same_device = strcmp(worker_device(h->worker), device) == 0;
+	CLEANUP(free) char *names = mem_dup(worker_device(w));
+	char *rest = names, *name;
+
+	while ((name = strsep(&rest, ",")))
+		if (strcmp(name, device) == 0)
+			return true;
+	return false;
+}
+
+/* Would its end give memory where it is short? */
+static bool would_help(const struct holder *h, const struct fit *f)
+{
+	bool same_device = is_on(h->worker, f->device);
 
 	if (shortage(f) == SHORT_OF_DEVICE)
 		return same_device;
-	return strcmp(worker_device(h->worker), "none") == 0 || (f->one_pool && same_device);
+	return is_on(h->worker, "none") || (f->one_pool && same_device);
 }
 
 /* The longest idle one that helps. */
 static bool evict_one(struct switcher *sw, const struct holders *h, const char *model,
-		      const char *device, const struct fit *f, struct task *t)
+		      const struct fit *f, struct task *t)
 {
 	CLEANUP(free) char *why = mem_printf("room for %s", model);
 
 	for (size_t i = 0; i < h->count; i++) {
 		const struct holder *one = &h->list[i];
 
-		if (one->in_use || one->pinned || !would_help(one, device, f) ||
+		if (one->in_use || one->pinned || !would_help(one, f) ||
 		    !idle_unload(sw, one->entry, why))
 			continue;
 		if (t)
@@ -149,7 +160,7 @@ static void warn(const struct holders *h, const char *model, const struct fit *f
 }
 
 void evict_for(struct switcher *sw, const struct db_model *m, const char *environment,
-	       const char *device, struct task *t)
+	       struct task *t)
 {
 	bool again = true;
 
@@ -165,7 +176,7 @@ void evict_for(struct switcher *sw, const struct db_model *m, const char *enviro
 			task_log_line(t, fit.text);
 		if (shortage(&fit) == SHORT_OF_NOTHING)
 			return;
-		again = evict_one(sw, &h, m->id, device, &fit, t);
+		again = evict_one(sw, &h, m->id, &fit, t);
 		if (!again)
 			warn(&h, m->id, &fit, t);
 	}

@@ -10,6 +10,6 @@
 
 #include "switch/switch_priv.h"
 
-/* The model's slot is held. device: as for worker_spec. t: hears what is done, may be NULL. */
+/* The model's slot is held. t: hears what is done, may be NULL. */
 void evict_for(struct switcher *sw, const struct db_model *m, const char *environment,
-	       const char *device, struct task *t);
+	       struct task *t);

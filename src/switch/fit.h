@@ -8,6 +8,8 @@
  *
  *   pools   the device's memory and RAM; one pool, compared once, where the device's memory is RAM
  *           (the CPU, integrated GPUs, software renderers)
+ *   share   of several devices each needs what tensor_split says, else in proportion to its free
+ *           memory, and what the driver takes on each; the tightest decides
  *   RAM     what the kernel could give without swapping (MemAvailable) or the control group allows,
  *           less the file pages that running workers use, which count as available: taking those
  *           would slow them down. Pages of the model's own file that its old worker has in memory
@@ -33,7 +35,7 @@ struct fit_request {
 	struct db *db;
 	const struct db_model *model; /* with the options that it shall have */
 	const struct env_run *run;    /* where it shall run */
-	const char *device;           /* as for worker_spec: "Vulkan0", "none" */
+	const char *device;           /* as for worker_spec: "Vulkan0", "CUDA0,CUDA1", "none" */
 	const struct worker *old;     /* of this model, NULL: not loaded */
 	const pid_t *pids;            /* of all workers, the old one too */
 	size_t pid_count;
@@ -48,6 +50,7 @@ struct fit {
 	bool missing;                     /* its driver does not list the device */
 	bool measured;                    /* needed: from the last load, not estimated */
 	bool one_pool;                    /* all in RAM; need_device is part of need_ram then */
+	char device[64];                  /* whose figures these are: the tightest of several */
 	int64_t need_device, free_device; /* bytes; free: −1 unknown */
 	int64_t need_ram, free_ram;
 	char text[256]; /* "Vulkan0 needs 1.9 GiB (measured), 70.1 GiB free: starting beside CUDA"

@@ -38,7 +38,7 @@ void change_fit(struct switcher *sw, const struct db_model *m, const char *envir
 				.memory_limit = sw->s.memory_limit,
 				.cancelled = t ? task_cancelled : NULL,
 				.arg = t};
-	char device[64];
+	CLEANUP(free) char *device = NULL;
 	struct err e = {0};
 
 	if (!envs_run_facts(sw->s.envs, environment, &run, &e)) {
@@ -46,7 +46,7 @@ void change_fit(struct switcher *sw, const struct db_model *m, const char *envir
 		(void)snprintf(ret->text, sizeof(ret->text), "%.250s", e.msg);
 		return;
 	}
-	r.device = change_device(m, &run, device, sizeof(device));
+	r.device = device = change_device(m, &run);
 	r.pids = pids = list_pids(sw, old, &r.pid_count);
 	fit_check(&r, ret);
 }

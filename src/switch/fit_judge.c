@@ -17,7 +17,7 @@ struct pool {
 	const char *left; /* "free" */
 };
 
-static int64_t margin(const struct fit_need *need, int64_t bytes)
+int64_t fit_margin(const struct fit_need *need, int64_t bytes)
 {
 	int64_t part = bytes / (need->measured ? MARGIN_MEASURED : MARGIN_ESTIMATED);
 
@@ -26,7 +26,7 @@ static int64_t margin(const struct fit_need *need, int64_t bytes)
 
 static bool has_room(const struct fit_need *need, const struct pool *p)
 {
-	return p->free >= 0 && estimate_sum(p->need, margin(need, p->need)) < p->free;
+	return p->free >= 0 && estimate_sum(p->need, fit_margin(need, p->need)) < p->free;
 }
 
 /* "1.9 GiB", "96 MiB" */

@@ -43,14 +43,54 @@ static const struct env_device *find_device(const struct env_device *list, size_
 	return NULL;
 }
 
-static void probe_device(const struct fit_request *r, struct fit_room *room)
+static void miss(struct fit_room *room, const char *why)
+{
+	room->missing = true;
+	(void)snprintf(room->why, sizeof(room->why), "%s", why);
+}
+
+/* Each that was asked for; false: the driver does not list one. */
+static bool take_devices(const char *asked, const struct env_device *list, size_t count,
+			 struct fit_room *room)
+{
+	CLEANUP(free) char *names = mem_dup(asked);
+	char *rest = names, *name;
+
+	while ((name = strsep(&rest, ",")) && room->count < ARRAY_LEN(room->devices)) {
+		const struct env_device *d = find_device(list, count, name);
+		struct fit_device *one = &room->devices[room->count++];
+
+		(void)snprintf(room->name, sizeof(room->name), "%s", name);
+		if (!d)
+			return false;
+		*one = (struct fit_device){.free = -1};
+		(void)snprintf(one->name, sizeof(one->name), "%s", name);
+		room->one_pool = room->one_pool || d->in_ram;
+		/* ggml-vulkan says that all is free where the driver has no budget to tell. */
+		if (d->free_bytes > 0 && d->free_bytes < d->total_bytes)
+			one->free = d->free_bytes;
+		else
+			(void)snprintf(room->why, sizeof(room->why), "the driver does not tell");
+	}
+	return true;
+}
+
+/* In one pool it is the same memory that all tell of. */
+static void take_first(struct fit_room *room)
+{
+	(void)snprintf(room->name, sizeof(room->name), "%s", room->devices[0].name);
+	room->device = room->devices[0].free;
+}
+
+static void probe_devices(const struct fit_request *r, struct fit_room *room)
 {
 	CLEANUP(free) struct env_device *list = NULL;
 	int64_t wait_ms = r->probe_ms > 0 ? r->probe_ms : FIT_PROBE_MS;
 	struct probe probe = {.r = r, .until = clock_ms() + wait_ms};
-	const struct env_device *d = NULL;
 	struct err e = {0};
 	size_t count = 0;
+
+	(void)snprintf(room->name, sizeof(room->name), "%s", r->device);
 
 	if (!env_devices_ask(r->run, probe_over, &probe, &list, &count, &e)) {
 		if (e.kind == ERR_CANCELLED)
@@ -62,18 +102,10 @@ static void probe_device(const struct fit_request *r, struct fit_room *room)
 		room->missing = e.kind == ERR_UNAVAILABLE;
 		return;
 	}
-	d = find_device(list, count, r->device);
-	if (!d) {
-		room->missing = true;
-		(void)snprintf(room->why, sizeof(room->why), "the driver does not list it");
-		return;
-	}
-	room->one_pool = d->in_ram;
-	/* ggml-vulkan says that all is free where the driver has no budget to tell. */
-	if (d->free_bytes > 0 && d->free_bytes < d->total_bytes)
-		room->device = d->free_bytes;
+	if (take_devices(r->device, list, count, room))
+		take_first(room);
 	else
-		(void)snprintf(room->why, sizeof(room->why), "the driver does not tell");
+		miss(room, "the driver does not list it");
 }
 
 /* Pages of files that workers use, which the kernel counts as available. */
@@ -115,8 +147,9 @@ static void look_at_ram(const struct fit_request *r, struct fit_room *room)
 void fit_look(const struct fit_request *r, struct fit_room *ret)
 {
 	*ret = (struct fit_room){.device = -1, .ram = -1};
+	(void)snprintf(ret->name, sizeof(ret->name), "%s", r->run->backend->title);
 	if (r->run->backend->device_prefix)
-		probe_device(r, ret);
+		probe_devices(r, ret);
 	else
 		ret->one_pool = true;
 	look_at_ram(r, ret);

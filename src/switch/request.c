@@ -221,14 +221,16 @@ bool request_first(struct change *c, struct task_spec *spec, char ret_task[stati
 	return ok;
 }
 
-/* The cheap checks before a 202: is what the build needs installed? And does it take the place of
- * another backend that other models use? */
+/* The cheap checks before a 202: has it devices of the backend, is what the build needs installed?
+ * And does it take the place of another backend that other models use? */
 static bool check_build(struct switcher *sw, const struct db_model *m, const struct backend *b,
 			bool force, struct err *e)
 {
 	CLEANUP(free) char *environment = switch_environment(m, b);
 	struct toolkit tk = {0};
 
+	if (!change_owns_devices(m, b, e))
+		return false;
 	if (envs_ready(sw->s.envs, environment, b, NULL))
 		return true;
 	return envs_toolkit(sw->s.envs, b, &tk, e) &&

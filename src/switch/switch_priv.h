@@ -104,10 +104,12 @@ MUST_CHECK bool rebuild_disturbs_nobody(struct switcher *sw, const char *environ
 const char *change_key_options(const char *key);
 /* What conversations a worker there would take: see context_key. Caller frees. */
 char *change_context_key(struct switcher *sw, const struct db_model *m, const char *environment);
-/* The device that the model would run on: the options', if the backend has devices, else the
- * environment's. Borrowed from run or buf. */
-const char *change_device(const struct db_model *m, const struct env_run *run, char *buf,
-			  size_t size);
+/* The device that the model would run on, or several, joined by commas: the options', if the
+ * backend has devices, else the environment's. Caller frees. */
+char *change_device(const struct db_model *m, const struct env_run *run);
+/* Are the devices of its options ones of that backend? For cpu they do not matter. */
+MUST_CHECK bool change_owns_devices(const struct db_model *m, const struct backend *b,
+				    struct err *e);
 /* Is there memory for a worker of the model in that environment, beside all that run? old: of the
  * same model, may be NULL. Never fails; may ask a child process. No lock held. */
 void change_fit(struct switcher *sw, const struct db_model *m, const char *environment,

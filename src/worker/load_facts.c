@@ -71,6 +71,23 @@ static void add_device(struct load_facts *f, const char *name)
 	memcpy(f->devices + used + len, " ", 2);
 }
 
+/* "using device CUDA0 (NVIDIA …". With split_mode tensor it is a "Meta()" of several, which were
+ * named before: " - device 0: CUDA0". */
+static bool is_device(const char *line, const char **ret_name)
+{
+	static const char alone[] = ": using device ", part[] = ": - device ";
+	const char *at = strstr(line, alone);
+
+	if (at) {
+		*ret_name = at + sizeof(alone) - 1;
+		return strncmp(*ret_name, "Meta(", 5) != 0;
+	}
+	at = strstr(line, part);
+	at = at ? strstr(at + sizeof(part) - 1, ": ") : NULL;
+	*ret_name = at ? at + 2 : NULL;
+	return at != NULL;
+}
+
 /* Whose bytes: "CPU_Mapped" is the file itself; "CPU", "CPU_REPACK", "CUDA_Host" the process. */
 static int64_t *sum_of(struct load_facts *f, const char *name, size_t len)
 {
@@ -119,8 +136,8 @@ bool load_facts_line(struct load_facts *f, const char *line)
 	/* What it logs later may quote anything. */
 	if (f->ready)
 		return false;
-	if ((at = strstr(line, ": using device ")))
-		add_device(f, at + strlen(": using device "));
+	if (is_device(line, &at))
+		add_device(f, at);
 	else if ((at = strstr(line, " buffer size =")))
 		add_buffer(f, line, at);
 	return false;

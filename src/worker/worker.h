@@ -43,7 +43,7 @@ struct worker_spec {          /* strings borrowed during worker_start, copied */
 	const char *backend;
 	const struct runtime *runtime;
 	const char *const *command; /* NULL-ended: the program, and what comes before all options */
-	const char *device;         /* "none", "Vulkan0": always passed */
+	const char *device;         /* "none", "Vulkan0", "CUDA0,CUDA1": always passed */
 	const char *device_prefix;  /* what the devices it reports must start with; NULL: cpu */
 	const char *const *args;    /* NULL-ended, from the option table */
 	const char *const *environ; /* NULL-ended, whole environment */

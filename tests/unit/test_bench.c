@@ -100,6 +100,8 @@ static void options_are_said_in_its_words(void **state)
 		   " \"n_cpu_moe\": 2, \"cache_type_v\": \"bf16\", \"n_ctx\": 512}",
 		   true, "-ngl 0 -fa off -ncmoe 2 -t 3 -ctk f16 -ctv bf16");
 	check_args("{\"n_gpu_layers\": 5}", false, "-ngl 0 -fa on -ctk f16 -ctv f16");
+	check_args("{\"devices\": [\"CUDA0\", \"CUDA1\"], \"tensor_split\": [3, 1]}", true,
+		   "-ngl 1000 --tensor-split 3/1 -fa on -ctk f16 -ctv f16");
 	assert_false(option_bench_args("{\"cache_type_v\": \"f32\"}", true, &args, &e));
 	assert_non_null(strstr(e.msg, "cache_type_v=f32"));
 }

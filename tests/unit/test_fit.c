@@ -257,6 +257,78 @@ static void a_device_in_ram_is_one_pool(void **state)
 	expect(&fit, false, "0 MiB left of memory_limit: CPU is stopped first");
 }
 
+/* --- several devices ---------------------------------------------------- */
+
+static void list_two(struct fix *f, int first_free_mib, int second_free_mib)
+{
+	CLEANUP(free)
+	char *script = mem_printf("echo '  Vulkan0: GPU (32768 MiB, %d MiB free)'\n"
+				  "echo '  Vulkan1: GPU (32768 MiB, %d MiB free)'",
+				  first_free_mib, second_free_mib);
+
+	driver(f, script);
+}
+
+/* On both: 8000 MiB that the last load took, and 64 of the driver on each. */
+static void on_two(struct fix *f, const char *options)
+{
+	f->run.device = f->worker.device = S("Vulkan0,Vulkan1");
+	f->model.options = S(options);
+	f->worker.device_bytes = 8000 * MIB;
+	fit_remember(f->db, &f->model, "e", &f->worker);
+}
+
+static void each_of_two_devices_needs_its_share(void **state)
+{
+	struct fix *f = *state;
+	struct fit fit;
+
+	on_two(f, "{\"devices\":[\"Vulkan0\",\"Vulkan1\"],\"tensor_split\":[3,1]}");
+	list_two(f, 7000, 2600);
+	fit = check(f, 0);
+	expect(&fit, true, "Vulkan1 needs 2.0 GiB (measured), 2.5 GiB free");
+	assert_true(fit.need_device == 2064 * MIB && fit.free_device == 2600 * MIB);
+	list_two(f, 6300, 30000);
+	fit = check(f, 0);
+	expect(&fit, false, "Vulkan0 needs 5.9 GiB (measured), 6.2 GiB free: CPU is stopped");
+	assert_string_equal(fit.device, "Vulkan0");
+	list_two(f, 30000, 2200);
+	fit = check(f, 0);
+	expect(&fit, false, "Vulkan1 needs 2.0 GiB (measured), 2.1 GiB free: CPU is stopped");
+	assert_string_equal(fit.device, "Vulkan1");
+}
+
+/* As llama.cpp does it: by free memory. */
+static void without_a_split_free_memory_decides(void **state)
+{
+	struct fix *f = *state;
+	struct fit fit;
+
+	on_two(f, "{\"devices\":[\"Vulkan0\",\"Vulkan1\"]}");
+	list_two(f, 7500, 2500);
+	fit = check(f, 0);
+	expect(&fit, true, "(measured), ");
+	list_two(f, 6000, 2000);
+	fit = check(f, 0);
+	expect(&fit, false, "Vulkan0 needs 5.9 GiB (measured), 5.9 GiB free: CPU is stopped");
+	assert_true(fit.need_device == 6064 * MIB);
+}
+
+static void one_of_two_that_is_not_there_is_named(void **state)
+{
+	struct fix *f = *state;
+	struct fit fit;
+
+	f->run.device = S("Vulkan0,Vulkan1");
+	lists(f, "GPU", 8192, 8000);
+	fit = check(f, 0);
+	expect(&fit, false, "Vulkan1 is not there: the driver does not list it");
+	assert_true(fit.missing);
+	list_two(f, 8000, 32768); /* no budget */
+	fit = check(f, 0);
+	expect(&fit, false, "free memory of Vulkan1 is not known, the driver does not tell");
+}
+
 static void the_cpu_asks_no_driver(void **state)
 {
 	struct fix *f = *state;
@@ -326,6 +398,9 @@ int main(void)
 		WITH(a_device_with_room_takes_it),
 		WITH(what_cannot_be_measured_does_not_fit),
 		WITH(a_device_in_ram_is_one_pool),
+		WITH(each_of_two_devices_needs_its_share),
+		WITH(without_a_split_free_memory_decides),
+		WITH(one_of_two_that_is_not_there_is_named),
 		WITH(the_cpu_asks_no_driver),
 		WITH(the_last_load_counts_while_all_is_the_same),
 		WITH(a_worker_that_has_gone_is_not_remembered),

@@ -90,6 +90,26 @@ static void devices_and_their_memory_are_read_from_the_log(void **state)
 	assert_true(f.host_bytes > 14LL << 20 && f.host_bytes < 15LL << 20);
 }
 
+static void each_of_several_devices_is_heard(void **state)
+{
+	struct load_facts apart = {0}, meta = {0};
+
+	(void)load_facts_line(&apart, "I x: using device CUDA0 (NVIDIA H200) (0000:0f:00.0) - 8");
+	(void)load_facts_line(&apart, "I x: using device CUDA1 (NVIDIA H200) (0000:1f:00.0) - 8");
+	(void)load_facts_line(&apart, "I load_tensors:   CUDA0 model buffer size =    64.00 MiB");
+	(void)load_facts_line(&apart, "I load_tensors:   CUDA1 model buffer size =    32.00 MiB");
+	assert_string_equal(apart.devices, "CUDA0 CUDA1 ");
+	assert_int_equal(apart.device_bytes, 96LL << 20);
+	/* split_mode tensor */
+	(void)load_facts_line(&meta, "I llama_prepare_model_devices: - device 0: CUDA0");
+	(void)load_facts_line(&meta, "I llama_prepare_model_devices: - device 1: CUDA1");
+	(void)load_facts_line(&meta, "I x: using device Meta() (Meta()) (unknown id) - 4096 MiB");
+	(void)load_facts_line(&meta,
+			      "I load_tensors:       Meta() model buffer size =    64.00 MiB");
+	assert_string_equal(meta.devices, "CUDA0 CUDA1 ");
+	assert_int_equal(meta.device_bytes, 64LL << 20);
+}
+
 static void the_memory_of_conversations_is_read_from_the_log(void **state)
 {
 	static const char *const lines[] = {
@@ -136,6 +156,7 @@ int main(void)
 		cmocka_unit_test(progress_never_falls),
 		cmocka_unit_test(nonsense_changes_nothing),
 		cmocka_unit_test(devices_and_their_memory_are_read_from_the_log),
+		cmocka_unit_test(each_of_several_devices_is_heard),
 		cmocka_unit_test(the_memory_of_conversations_is_read_from_the_log),
 		cmocka_unit_test(what_is_logged_after_the_load_is_no_fact),
 		cmocka_unit_test(too_many_devices_are_cut),

@@ -71,6 +71,8 @@ static void every_option_of_the_contract_is_there_and_explained(void **state)
 		"n_ctx",
 		"parallel",
 		"devices",
+		"tensor_split",
+		"split_mode",
 		"flash_attn",
 		"cache_type_k",
 		"cache_type_v",
@@ -201,13 +203,23 @@ static void bad_values_are_refused_and_the_allowed_named(void **state)
 		{"{\"chat_template\":\"--host\"}", "must be text"},
 		{"{\"chat_template_kwargs\":\"{}\"}", "must be a JSON object"},
 		{"{\"chat_template_kwargs\":[]}", "must be a JSON object"},
-		{"{\"devices\":\"Vulkan0\"}", "must be a list of one device name"},
-		{"{\"devices\":[\"none\"]}", "must be a list of one device name"},
-		{"{\"devices\":[\"Vulkan0,CUDA0\"]}", "must be a list of one device name"},
-		{"{\"devices\":[\"-1\"]}", "must be a list of one device name"},
-		{"{\"devices\":[\"\"]}", "must be a list of one device name"},
-		{"{\"devices\":[\"0\"]}", "must be a list of one device name"},
-		{"{\"devices\":[\"Vulkan0\",\"Vulkan1\"]}", "has 2 entries; 1 is taken"},
+		{"{\"devices\":\"Vulkan0\"}", "must be a list of device names"},
+		{"{\"devices\":[\"none\"]}", "must be a list of device names"},
+		{"{\"devices\":[\"Vulkan0,CUDA0\"]}", "must be a list of device names"},
+		{"{\"devices\":[\"-1\"]}", "must be a list of device names"},
+		{"{\"devices\":[\"\"]}", "must be a list of device names"},
+		{"{\"devices\":[\"0\"]}", "must be a list of device names"},
+		{"{\"devices\":[\"Vulkan0\",5]}", "must be a list of device names"},
+		{"{\"devices\":[\"Vulkan0\",\"Vulkan1\",\"Vulkan0\"]}", "names Vulkan0 twice"},
+		{"{\"devices\":[\"Vulkan0\",\"CUDA0\"]}", "Vulkan0 and CUDA0 are of two backends"},
+		{"{\"tensor_split\":\"3,1\"}", "must be a list of numbers from 0.001 to 1000000"},
+		{"{\"tensor_split\":[3,0]}",
+		 "must be a list of numbers from 0.001 to 1000000, not 0"},
+		{"{\"tensor_split\":[3,-1]}", "must be a list of numbers"},
+		{"{\"tensor_split\":[3,\"1\"]}", "must be a list of numbers"},
+		{"{\"tensor_split\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
+		 "must be a list of numbers"},
+		{"{\"split_mode\":\"row\"}", "must be one of layer|tensor"},
 		{"{\"aliases\":[\"a/b\"]}", "must be a list of model ids"},
 		{"{\"aliases\":[\"loaded\"]}", "must be a list of model ids"},
 		{"{\"mmproj\":\"relative.gguf\"}", "must be an absolute path"},
@@ -283,60 +295,6 @@ static void text_with_a_nul_or_too_long_is_refused(void **state)
 	assert_string_equal(e2.msg, "option 'chat_template' has 65537 bytes; 1 to 65536 are taken");
 }
 
-/* --- KEY=VALUE ---------------------------------------------------------- */
-
-static void pairs_become_values_of_the_right_type(void **state)
-{
-	static const char *const pairs[] = {
-		"n_ctx=4096",        "top_p=0.5",      "temperature=1",
-		"pinned=on",         "keep_loaded=No", "flash_attn=off",
-		"aliases=a,b",       "lora=",          "chat_template_kwargs={\"a\":[1]}",
-		"chat_template=x=y",
-	};
-	json_auto_t *object = json_object();
-	CLEANUP(free) char *text = NULL;
-
-	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
-		struct err e = {0};
-
-		if (!option_parse_pair(pairs[i], object, &e))
-			fail_msg("%s", e.msg);
-	}
-	text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
-	assert_string_equal(text, "{\"aliases\":[\"a\",\"b\"],\"chat_template\":\"x=y\","
-				  "\"chat_template_kwargs\":{\"a\":[1]},\"flash_attn\":\"off\","
-				  "\"keep_loaded\":false,\"lora\":null,\"n_ctx\":4096,"
-				  "\"pinned\":true,\"temperature\":1.0,\"top_p\":0.5}");
-}
-
-static void pairs_that_are_none_are_refused(void **state)
-{
-	static const struct {
-		const char *pair, *error;
-	} cases[] = {
-		{"n_ctx", "'n_ctx' is not KEY=VALUE"},
-		{"=4", "'=4' is not KEY=VALUE"},
-		{"context=4", "unknown model option 'context'"},
-		{"n_ctx=4k", "must be a whole number from 256 to 16777216, not \"4k\""},
-		{"n_ctx= 4", "must be a whole number"},
-		{"n_ctx=99999999999999999999", "must be a whole number"},
-		{"top_p=nan", "must be a number"},
-		{"pinned=maybe", "must be true or false"},
-		{"chat_template_kwargs={", "must be a JSON object"},
-		{"chat_template=\xff", "must be text"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		json_auto_t *object = json_object();
-		struct err e = {0};
-
-		assert_false(option_parse_pair(cases[i].pair, object, &e));
-		if (!strstr(e.msg, cases[i].error))
-			fail_msg("expected '%s' in: %s", cases[i].error, e.msg);
-		assert_int_equal(json_object_size(object), 0);
-	}
-}
-
 /* --- what Shunt needs, and llama-server --------------------------------- */
 
 static void one_conversation_may_use_the_smaller_of_trained_and_8192(void **state)
@@ -406,8 +364,8 @@ static void options_become_arguments(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		expect_args(cases[i].stored, false, cases[i].args);
-	expect_args("{\"draft_model\":\"/d\",\"devices\":[\"CUDA1\"]}", true,
-		    " --spec-draft-model /d --spec-draft-ngl all --spec-draft-device CUDA1 ");
+	expect_args("{\"draft_model\":\"/d\",\"devices\":[\"CUDA1\",\"CUDA0\"]}", true,
+		    " --spec-draft-model /d --spec-draft-ngl all --spec-draft-device CUDA1,CUDA0 ");
 }
 
 static void what_only_shunt_uses_is_no_argument(void **state)
@@ -434,14 +392,59 @@ static void the_mode_comes_from_the_user_else_from_the_model(void **state)
 	assert_string_equal(option_mode(NULL, &chat), "chat");
 }
 
-static void the_device_is_the_users(void **state)
+static void the_devices_are_the_users(void **state)
 {
-	char device[16];
+	CLEANUP(free) char *one = option_devices("{\"devices\":[\"CUDA1\"]}");
+	CLEANUP(free) char *two = option_devices("{\"devices\":[\"CUDA1\",\"CUDA0\"]}");
+	CLEANUP(free) char *none = option_devices("{\"devices\":[]}");
+	CLEANUP(free) char *unset = option_devices(NULL);
 
-	assert_string_equal(option_device("{\"devices\":[\"CUDA1\"]}", device, sizeof(device)),
-			    "CUDA1");
-	assert_string_equal(option_device("{\"devices\":[]}", device, sizeof(device)), "");
-	assert_string_equal(option_device(NULL, device, sizeof(device)), "");
+	assert_string_equal(one, "CUDA1");
+	assert_string_equal(two, "CUDA1,CUDA0");
+	assert_string_equal(none, "");
+	assert_string_equal(unset, "");
+}
+
+#define TWO "\"devices\":[\"CUDA0\",\"CUDA1\"]"
+
+static void several_devices_share_a_model(void **state)
+{
+	static const char split[] = "{" TWO ",\"tensor_split\":[3,1.5],\"split_mode\":\"tensor\"}";
+	CLEANUP(free) char *good = merge_good(NULL, split);
+	CLEANUP(free) char *cpu = args_of(good, &chat, false);
+	double shares[OPTION_DEVICES_MAX];
+
+	expect_args(good, true, " --split-mode tensor --tensor-split 3,1.5 ");
+	assert_null(strstr(cpu, "split"));
+	assert_int_equal(option_split(good, shares), 2);
+	assert_true(shares[0] == 3 && shares[1] == 1.5);
+	assert_int_equal(option_split("{" TWO "}", shares), 0);
+}
+
+static void how_they_share_it_fits_the_devices(void **state)
+{
+	static const struct {
+		const char *changes, *error;
+	} cases[] = {
+		{"{\"tensor_split\":[3,1]}", "tensor_split needs two devices or more"},
+		{"{\"devices\":[\"CUDA0\"],\"tensor_split\":[3]}",
+		 "tensor_split needs two devices or more"},
+		{"{\"split_mode\":\"tensor\"}", "split_mode needs two devices or more"},
+		{"{" TWO ",\"tensor_split\":[3]}", "tensor_split has 1 numbers for 2 devices"},
+		{"{" TWO ",\"tensor_split\":[3,2,1]}", "tensor_split has 3 numbers for 2 devices"},
+		{"{" TWO ",\"split_mode\":\"tensor\",\"flash_attn\":\"off\"}",
+		 "split_mode tensor needs flash_attn on"},
+	};
+	CLEANUP(free) char *set = merge_good(NULL, "{" TWO ",\"tensor_split\":[3,1]}");
+	json_auto_t *gone = json_pack("{s:n}", "devices");
+	char *unused = NULL;
+	struct err e = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		expect_bad(cases[i].changes, ERR_CONFLICT, cases[i].error);
+	assert_false(option_merge(set, gone, &unused, NULL, &e));
+	assert_int_equal(e.kind, ERR_CONFLICT);
+	assert_string_equal(e.hint, "name them in devices, or set tensor_split to null");
 }
 
 static void a_path_must_be_a_file_that_is_there(void **state)
@@ -471,15 +474,15 @@ int main(void)
 		cmocka_unit_test(what_does_nothing_with_runtime_python_is_refused),
 		cmocka_unit_test(the_python_runtime_gets_one_object),
 		cmocka_unit_test(text_with_a_nul_or_too_long_is_refused),
-		cmocka_unit_test(pairs_become_values_of_the_right_type),
-		cmocka_unit_test(pairs_that_are_none_are_refused),
 		cmocka_unit_test(one_conversation_may_use_the_smaller_of_trained_and_8192),
 		cmocka_unit_test(defaults_are_passed_so_that_nothing_is_guessed),
 		cmocka_unit_test(each_slot_has_its_own_context_when_parallel_is_set),
 		cmocka_unit_test(options_become_arguments),
 		cmocka_unit_test(what_only_shunt_uses_is_no_argument),
 		cmocka_unit_test(the_mode_comes_from_the_user_else_from_the_model),
-		cmocka_unit_test(the_device_is_the_users),
+		cmocka_unit_test(the_devices_are_the_users),
+		cmocka_unit_test(several_devices_share_a_model),
+		cmocka_unit_test(how_they_share_it_fits_the_devices),
 		cmocka_unit_test_setup_teardown(a_path_must_be_a_file_that_is_there, test_dir_setup,
 						test_dir_teardown),
 	};

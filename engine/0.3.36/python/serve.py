@@ -22,7 +22,7 @@ parser.add_argument("--packages", required=True, help="what llama_cpp.server nee
 parser.add_argument("--host", required=True, help="Unix socket to listen on")
 parser.add_argument("--alias", required=True)
 parser.add_argument("--model", required=True)
-parser.add_argument("--device", required=True, help="none, Vulkan0")
+parser.add_argument("--device", required=True, help="none, Vulkan0, CUDA0,CUDA1")
 parser.add_argument("--options", required=True, help="a JSON object, in Shunt's names")
 args = parser.parse_args()
 options = json.loads(args.options)
@@ -62,6 +62,8 @@ CACHE_TYPES = {  # enum ggml_type; the binding lacks some
     "q4_0": 2,
     "iq4_nl": 20,
 }
+
+SPLIT_MODES = {"layer": 1, "tensor": 3}  # enum llama_split_mode; the binding lacks one
 
 client_left = contextvars.ContextVar("client_left", default=None)
 kept = []  # what llama.cpp has pointers to
@@ -122,10 +124,11 @@ def steer_loading(llama_cpp):
         find = ctypes.CDLL(f"{sys.prefix}/python/llama_cpp/lib/libggml.so").ggml_backend_dev_by_name
         find.restype = ctypes.c_void_p
         find.argtypes = [ctypes.c_char_p]
-        device = find(args.device.encode())
-        if not device:
-            sys.exit(f"error: invalid device: {args.device}")
-        devices = (ctypes.c_void_p * 2)(device, None)
+        names = args.device.split(",")
+        found = [find(name.encode()) for name in names]
+        if None in found:
+            sys.exit(f"error: invalid device: {names[found.index(None)]}")
+        devices = (ctypes.c_void_p * (len(found) + 1))(*found, None)
         kept.append(devices)
     kept.append(on_progress)
     library.llama_model_default_params = steered
@@ -257,6 +260,10 @@ def model_settings(ModelSettings):
     fields = {field: options[name] for name, field in MODEL_FIELDS.items() if name in options}
     threads = fields.setdefault("n_threads", cores())
     scale = options.get("rope_scale")
+    if args.device != "none" and "tensor_split" in options:
+        fields["tensor_split"] = options["tensor_split"]
+    if args.device != "none" and "split_mode" in options:
+        fields["split_mode"] = SPLIT_MODES[options["split_mode"]]
     return ModelSettings(
         **fields,
         **({"rope_freq_scale": 1 / scale} if scale else {}),
