@@ -28,17 +28,23 @@ def _value(value) -> bytes:
     return struct.pack("<IIQ", ARRAY, kind, len(value)) + b"".join(pack(v) for v in value)
 
 
-def write(path: Path, metadata: dict, tensors: list[tuple[str, list[int], int, bytes]]) -> Path:
-    """tensors: name, dimensions (innermost first), ggml type, data."""
+def header(metadata: dict, tensors: list[tuple[str, list[int], int, int]]) -> bytearray:
+    """All that comes before the data, of which each begins at a multiple of 32. tensors: name,
+    dimensions (innermost first), ggml type, bytes."""
     out = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)))
     for key, value in metadata.items():
         out += _string(key.encode()) + _value(value)
     offset = 0
-    for name, dims, kind, data in tensors:
+    for name, dims, kind, size in tensors:
         out += _string(name.encode()) + struct.pack("<I", len(dims))
         out += struct.pack(f"<{len(dims)}Q", *dims) + struct.pack("<IQ", kind, offset)
-        offset += (len(data) + 31) // 32 * 32
-    out += bytes(-len(out) % 32)
+        offset += (size + 31) // 32 * 32
+    return out + bytes(-len(out) % 32)
+
+
+def write(path: Path, metadata: dict, tensors: list[tuple[str, list[int], int, bytes]]) -> Path:
+    """tensors: name, dimensions (innermost first), ggml type, data."""
+    out = header(metadata, [(name, dims, kind, len(data)) for name, dims, kind, data in tensors])
     for *_, data in tensors:
         out += data + bytes(-len(data) % 32)
     path.write_bytes(out)
@@ -52,8 +58,24 @@ def _matrix(rng: random.Random, rows: int, columns: int, scale: float = 0.02) ->
 
 
 WIDTH, WIDE, HEADS, CONTEXT = 64, 128, 2, 2048
-TOKENS = [b"<unk>", b"<s>", b"</s>"] + [b"<0x%02X>" % i for i in range(256)]
-TOKENS += [b"w%d" % i for i in range(29)]  # a multiple of 32
+TOKENS = 288  # a multiple of 32
+
+
+def tokenizer(count: int) -> dict:
+    """Whose tokens are bytes, and words until there are so many."""
+    words = count - 259
+    tokens = [b"<unk>", b"<s>", b"</s>"] + [b"<0x%02X>" % i for i in range(256)]
+    return {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": tokens + [b"w%d" % i for i in range(words)],
+        "tokenizer.ggml.scores": [0.0] * 3 + [-1000.0] * 256 + [-float(k) for k in range(words)],
+        "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * words,
+        "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.ggml.add_space_prefix": False,
+        "tokenizer.chat_template": "{% for m in messages %}[{{m.role}}] {{m.content}}\n"
+        "{% endfor %}[assistant] ",
+    }
 
 
 def _metadata(architecture: str, layers: int, more: dict) -> dict:
@@ -67,23 +89,14 @@ def _metadata(architecture: str, layers: int, more: dict) -> dict:
         "attention.head_count_kv": HEADS,
         "rope.dimension_count": WIDTH // HEADS,
         "attention.layer_norm_rms_epsilon": 1e-5,
-        "vocab_size": len(TOKENS),
+        "vocab_size": TOKENS,
     } | more
     return {
         "general.architecture": architecture,
         "general.name": "tiny",
         "general.file_type": 7,
         **{f"{architecture}.{key}": value for key, value in general.items()},
-        "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": TOKENS,
-        "tokenizer.ggml.scores": [0.0] * 3 + [-1000.0] * 256 + [-float(k) for k in range(29)],
-        "tokenizer.ggml.token_type": [2, 3, 3] + [6] * 256 + [1] * 29,
-        "tokenizer.ggml.bos_token_id": 1,
-        "tokenizer.ggml.eos_token_id": 2,
-        "tokenizer.ggml.add_space_prefix": False,
-        "tokenizer.chat_template": "{% for m in messages %}[{{m.role}}] {{m.content}}\n"
-        "{% endfor %}[assistant] ",
-    }
+    } | tokenizer(TOKENS)
 
 
 class _Tensors(list):
@@ -124,9 +137,9 @@ def tiny_llama(
     """A real llama of random weights that loads everywhere at once; its tokens are bytes. pooling:
     llama.cpp's number of how an embedding is made (1: the mean); a chat model without."""
     t = _Tensors(scale)
-    t.matrix("token_embd", len(TOKENS), WIDTH)
+    t.matrix("token_embd", TOKENS, WIDTH)
     t.ones("output_norm")
-    t.matrix("output", len(TOKENS), WIDTH)
+    t.matrix("output", TOKENS, WIDTH)
     for n in range(layers):
         block = f"blk.{n}."
         t.ones(block + "attn_norm")
@@ -167,11 +180,22 @@ def large_llama(path: Path, layers: int = 22) -> Path:
     more |= {"attention.head_count": heads, "attention.head_count_kv": heads}
     more |= {"rope.dimension_count": width // heads, "vocab_size": words}
     facts = _metadata("llama", layers, more)
-    added = words - len(TOKENS)
-    facts["tokenizer.ggml.tokens"] = TOKENS + [b" w%d" % i for i in range(added)]
-    facts["tokenizer.ggml.scores"] = facts["tokenizer.ggml.scores"] + [-1e4] * added
-    facts["tokenizer.ggml.token_type"] = facts["tokenizer.ggml.token_type"] + [1] * added
+    added = words - TOKENS
+    facts["tokenizer.ggml.tokens"] += [b" w%d" % i for i in range(added)]
+    facts["tokenizer.ggml.scores"] += [-1e4] * added
+    facts["tokenizer.ggml.token_type"] += [1] * added
     return write(path, facts, tensors)
+
+
+def hollow_llama(path: Path, layers: int, mib: int) -> Path:
+    """A llama with layers of so many MiB that takes no disk: no server can use it."""
+    size = mib << 20
+    names = [f"blk.{n}.ffn_up.weight" for n in range(layers)]
+    tensors = [(name, [WIDTH, size // 4 // WIDTH], F32_TENSOR, size) for name in names]
+    with path.open("wb") as f:
+        start = f.write(header(_metadata("llama", layers, {}), tensors))
+        f.truncate(start + layers * size)
+    return path
 
 
 SIDE, PATCH = 64, 16  # of an image, and of what becomes one token
@@ -221,7 +245,7 @@ def projector(path: Path, vision: bool = True, audio: bool = False) -> Path:
 def tiny_sliding(path: Path) -> Path:
     """Every second layer sees only the last 32 tokens (gemma2)."""
     t = _Tensors(0.1)
-    t.matrix("token_embd", len(TOKENS), WIDTH)
+    t.matrix("token_embd", TOKENS, WIDTH)
     t.ones("output_norm")
     for n in range(2):
         block = f"blk.{n}."
@@ -239,7 +263,7 @@ def tiny_recurrent(path: Path) -> Path:
     """No attention at all: one state instead of a growing memory (mamba)."""
     inner, state, rank, kernel = 2 * WIDTH, 16, 4, 4
     t = _Tensors(0.1)
-    t.matrix("token_embd", len(TOKENS), WIDTH)
+    t.matrix("token_embd", TOKENS, WIDTH)
     t.ones("output_norm")
     for n in range(2):
         block = f"blk.{n}."
@@ -263,7 +287,7 @@ def tiny_hybrid(path: Path) -> Path:
     """A layer with a state, and one with attention (lfm2)."""
     kernel = 3
     t = _Tensors(0.1)
-    t.matrix("token_embd", len(TOKENS), WIDTH)
+    t.matrix("token_embd", TOKENS, WIDTH)
     t.ones("token_embd_norm")
     for n in range(2):
         block = f"blk.{n}."

@@ -61,6 +61,8 @@ def option_rows(root: Path) -> list[str]:
             takes = WHAT[kind]
             if kind in ("OPTION_INT", "OPTION_NUMBER", "OPTION_NUMBERS"):
                 takes += f", {low} to {high}"
+            if kind == "OPTION_INT" and choices != "NULL":
+                takes += ", or " + ", ".join(f"`{word}`" for word in choices.strip('"').split("|"))
         when = "next load" if reload == "true" else "at once"
         rows.append(row(f"`{name}`", takes, text(default), when, text(help_)))
     return rows

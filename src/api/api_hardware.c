@@ -53,13 +53,14 @@ static int64_t measured_bytes(struct api *a, pid_t pid)
 int64_t worker_device_bytes(struct api *a, const struct worker *w)
 {
 	struct worker_took took = {0};
-	int64_t measured;
+	int64_t measured, said;
 
 	worker_took(w, &took);
-	if (took.device_bytes == 0)
-		return took.device_bytes;
+	said = memory_sum(&took.memory.device);
+	if (said == 0)
+		return 0;
 	measured = measured_bytes(a, worker_pid(w));
-	return measured >= took.device_bytes ? measured : took.device_bytes;
+	return measured >= said ? measured : said;
 }
 
 /* --- GPUs --------------------------------------------------------------- */

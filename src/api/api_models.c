@@ -19,6 +19,7 @@
 json_t *worker_json(const struct model_live *live)
 {
 	const struct worker *w = live->worker;
+	struct worker_took took;
 	json_t *j;
 
 	if (!w)
@@ -30,6 +31,10 @@ json_t *worker_json(const struct model_live *live)
 	json_object_set_new(j, "environment", answer_text(worker_environment(w)));
 	json_object_set_new(j, "device", answer_text(worker_device(w)));
 	json_object_set_new(j, "started", answer_time(worker_started(w)));
+	worker_took(w, &took);
+	json_object_set_new(j, "gpu_layers",
+			    took.layers ? json_integer(took.layers_on) : json_null());
+	json_object_set_new(j, "layers", took.layers ? json_integer(took.layers) : json_null());
 	json_object_set_new(j, "memory_bytes", json_integer(worker_memory_bytes(w)));
 	json_object_set_new(j, "slots", json_integer(worker_slots(w)));
 	json_object_set_new(j, "requests", json_integer(live->requests.running));
@@ -197,6 +202,15 @@ bool model_check_projector(const json_t *changes, struct err *e)
 	const char *path = json_string_value(json_object_get(changes, "mmproj"));
 
 	return !path || ability_check_projector(path, e);
+}
+
+json_t *model_options_of(const struct call *c)
+{
+	json_t *options = json_copy(c->body);
+
+	for (const struct field *f = c->match.row->fields; f->name; f++)
+		(void)json_object_del(options, f->name);
+	return options;
 }
 
 bool model_merge_options(struct api *a, const char *id, const json_t *changes, char **ret_old,

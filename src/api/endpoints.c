@@ -15,6 +15,10 @@ static const struct field backend_fields[] = {
 	BACKEND_FIELD(true, "what to compute on"),
 	{0},
 };
+static const struct field estimate_fields[] = {
+	BACKEND_FIELD(false, "absent: the model's; its environment need not be there"),
+	{0},
+};
 static const struct field force_fields[] = {
 	FIELD("force", FIELD_BOOL, false, "does not wait for running requests", .fallback = "false"),
 	{0},
@@ -100,6 +104,7 @@ ANSWER(patch_answer, 200, "The merged model", answers_model_patch);
 ANSWER(delete_answer, 200, "It is forgotten", answers_model_delete);
 ANSWER(benchmark_answer, 202, "A task measures", answers_task_id);
 ANSWER(benchmarks_answer, 200, "What was measured", answers_benchmarks);
+ANSWER(estimate_answer, 200, "What it would take", answers_estimate);
 ANSWER(switch_answer, 202, "A task does it", answers_switch);
 ANSWER(model_health_answer, 200, "How its worker is", answers_health_model);
 ANSWER(env_status_answer, 200, "One entry a backend", answers_env_status);
@@ -170,6 +175,8 @@ const struct endpoint endpoint_table[] = {
 	 NULL, "switchBackend", "Move it to another backend, with no request lost", switch_answer, "409 424 507"},
 	{"POST",   M "/{id}/load",                  model_load,               NULL,             true,
 	 wait_query, "loadModel", "Start its worker; options are kept", load_answer, "409 424 501 502 507"},
+	{"POST",   M "/{id}/estimate",              models_estimate,          estimate_fields,  true,
+	 NULL, "estimateModel", "What a load would take, and whether it fits; nothing is kept or begun", estimate_answer, "409"},
 	{"POST",   M "/{id}/unload",                model_unload,             force_fields,     false,
 	 NULL, "unloadModel", "Stop its worker and free its memory", model_answer, "409"},
 	{"POST",   M "/{id}/create-environment",    model_create_environment, backend_fields,   false,

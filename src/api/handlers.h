@@ -19,11 +19,16 @@ json_t *models_json(struct api *a, bool loaded_only, struct err *e); /* NULL: fa
 MUST_CHECK bool model_require(struct api *a, const char *id, struct db_model *ret, struct err *e);
 /* A model row appeared: route and live state for it, once. */
 void model_ensure(struct api *a, const char *id);
+/* What of the body are options of the model. */
+json_t *model_options_of(const struct call *c);
 /* Is the mmproj among them a projector? */
 MUST_CHECK bool model_check_projector(const json_t *changes, struct err *e);
 /* Merges options into a model's row; *ret_old (may be NULL): the text before, caller frees. */
 MUST_CHECK bool model_merge_options(struct api *a, const char *id, const json_t *changes,
 				    char **ret_old, struct err *e);
+
+/* model_estimate.c */
+handler models_estimate;
 
 /* model_bench.c */
 handler models_benchmark, models_benchmarks;

@@ -7,16 +7,6 @@
 #include "model/option.h"
 #include "model/pull.h"
 
-/* What of the body are options of the model. */
-static json_t *options_of(const struct call *c)
-{
-	json_t *options = json_copy(c->body);
-
-	for (const struct field *f = c->match.row->fields; f->name; f++)
-		(void)json_object_del(options, f->name);
-	return options;
-}
-
 /* All that can be refused, before anything changes. */
 static bool check(const struct call *c, const json_t *options, const char *id, char **ret_options,
 		  struct err *e)
@@ -88,7 +78,7 @@ static bool pull(struct call *c, const char *name, const char *id, const json_t 
 bool models_add(struct call *c, struct err *e)
 {
 	const char *path = call_text(c, "path"), *name = call_text(c, "pull");
-	CLEANUP(json_decref) json_t *options = options_of(c);
+	CLEANUP(json_decref) json_t *options = model_options_of(c);
 	CLEANUP(free) char *from_path = NULL;
 	CLEANUP(free) char *text = NULL;
 	const char *id = call_text(c, "id");

@@ -210,13 +210,25 @@ static json_t *numbers(const struct option *o)
 	return schema;
 }
 
+static json_t *whole_number(const struct option *o)
+{
+	json_t *number = bounded("integer", o->min, o->max), *list;
+
+	if (!o->choices)
+		return number;
+	list = json_array();
+	json_array_append_new(list, number);
+	json_array_append_new(list, choice(o->choices));
+	return any_of(list);
+}
+
 static json_t *option_values(const struct option *o)
 {
 	static const struct field path = {.form = FORM_PATH}, id = {.form = FORM_ID};
 
 	switch (o->type) {
 	case OPTION_INT:
-		return bounded("integer", o->min, o->max);
+		return whole_number(o);
 	case OPTION_NUMBER:
 		return bounded("number", o->min, o->max);
 	case OPTION_BOOL:

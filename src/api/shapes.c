@@ -59,6 +59,8 @@ static const struct field worker_fields[] = {
 	FIELD("environment", TEXT, true, "what it runs in"),
 	FIELD("device", TEXT, true, "\"none\": the CPU; several: CUDA0,CUDA1"),
 	TIME_FIELD("started", true, "when it started"),
+	FIELD("gpu_layers", FIELD_INT | FIELD_NULL, true, "layers on the device, the output counted; null: it is on the CPU, or did not say"),
+	FIELD("layers", FIELD_INT | FIELD_NULL, true, "of so many"),
 	FIELD("memory_bytes", INT, true, "RAM that it takes now"),
 	FIELD("slots", INT, true, "answers at once"),
 	FIELD("requests", INT, true, "that it answers now"),
@@ -140,6 +142,32 @@ static const struct field bench_fields[] = {
 };
 static const struct shape bench_shape = {"Benchmark", "How fast a model was on a backend", bench_fields, false};
 const struct field answers_benchmarks[] = {LIST_FIELD("benchmarks", "one a backend", bench_shape), {0}};
+static const struct field place_fields[] = {
+	FIELD("place", TEXT, true, "a device, or RAM"),
+	FIELD("weights_bytes", INT, true, "of the model; in RAM also pages of its file"),
+	FIELD("cache_bytes", INT, true, "what conversations live in"),
+	FIELD("compute_bytes", INT, true, "what computing takes"),
+	FIELD("other_bytes", INT, true, "of the driver; in RAM of the process"),
+	FIELD("bytes", INT, true, "all of it"),
+	FIELD("free_bytes", FIELD_INT | FIELD_NULL, true, "now; null: nobody tells"),
+	{0},
+};
+static const struct shape place_shape = {"EstimatedMemory", "What is needed of one memory", place_fields, false};
+static const struct field estimate_fields[] = {
+	FIELD("gpu_backend", TEXT, true, "what it would compute on", .choices = BACKENDS),
+	FIELD("device", TEXT, true, "\"none\": the CPU"),
+	FIELD("environment_ready", BOOL, true, "it could start at once"),
+	FIELD("by", TEXT, true, "measured: at the last load with these options; calibrated: with others; estimated: not loaded there yet", .choices = "measured|calibrated|estimated"),
+	FIELD("fits", FIELD_BOOL | FIELD_NULL, true, "beside all that runs now, with a margin; null: what is free is not known"),
+	FIELD("why", TEXT, true, "in a sentence"),
+	FIELD("gpu_layers", FIELD_INT | FIELD_NULL, true, "layers on the device, the output counted; null: the CPU computes"),
+	FIELD("layers", FIELD_INT | FIELD_NULL, true, "of so many"),
+	FIELD("shared", BOOL, true, "the device's memory is RAM: RAM has its bytes too"),
+	LIST_FIELD("memory", "the device, if there is one, and RAM", place_shape),
+	{0},
+};
+static const struct shape estimate_shape = {"Estimate", "What a load would take", estimate_fields, false};
+const struct field answers_estimate[] = {OBJECT_FIELD("estimate", true, "of a load that was not begun", estimate_shape), {0}};
 const struct field answers_model_load[] = {
 	OBJECT_FIELD("model", true, "loaded", model_shape),
 	TASK_FIELD(true),

@@ -21,7 +21,7 @@ static const struct command commands[] = {
 	{"set",        "MODEL [KEY=VALUE…]",                 "change model options; without any, show them", "", 1, -1, command_set},
 	{"rm",         "MODEL [--delete-file]",              "forget a model", "delete-file", 1, 1, command_rm},
 	{"switch",     "MODEL BACKEND [--no-reload] [--detach] [--force]", "move a model to cpu, vulkan, cuda, rocm, or auto: the fastest that is ready", "no-reload detach force", 2, 2, command_switch},
-	{"load",       "MODEL [--detach]",                   "start its worker", "detach", 1, 1, command_load},
+	{"load",       "MODEL [KEY=VALUE…] [--detach] [--estimate [--backend B]]", "start its worker, with these options from now on; --estimate only says what that would take, and whether it fits", "detach estimate backend=", 1, -1, command_load},
 	{"unload",     "MODEL [--force]",                    "stop its worker and free its memory", "force", 1, 1, command_unload},
 	{"bench",      "MODEL [BACKEND…]",                   "measure how fast it is on the backends that are ready, or on these", "", 1, -1, command_bench},
 	{"chat",       "MODEL [PROMPT…]",                    "ask; without a prompt, a conversation", "", 1, -1, command_chat},

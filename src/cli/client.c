@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/client.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,6 +38,17 @@ const char *client_device(const json_t *worker)
 	const char *device = client_text(worker, "device");
 
 	return strcmp(device, "none") == 0 ? "CPU" : device;
+}
+
+const char *client_place(const json_t *worker, char *buf, size_t size)
+{
+	int64_t on = client_int(worker, "gpu_layers"), layers = client_int(worker, "layers");
+
+	if (on == layers)
+		return client_device(worker);
+	(void)snprintf(buf, size, "%" PRId64 " of %" PRId64 " layers on %s", on, layers,
+		       client_device(worker));
+	return buf;
 }
 
 int64_t client_int(const json_t *object, const char *key)

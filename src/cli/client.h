@@ -38,6 +38,8 @@ MUST_CHECK bool client_check(const json_t *answer, int status, struct err *e);
 const char *client_text(const json_t *object, const char *key);
 /* A worker's device in words; null: "". */
 const char *client_device(const json_t *worker);
+/* The same, with the layers when not all are there: "31 of 33 layers on CUDA0". */
+const char *client_place(const json_t *worker, char *buf, size_t size);
 int64_t client_int(const json_t *object, const char *key); /* 0 when absent */
 /* With --json: the answer as it came. */
 void client_print(const json_t *answer);

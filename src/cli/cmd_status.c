@@ -22,7 +22,7 @@ static void add_model(struct term_table *t, const json_t *m)
 	const json_t *worker = json_object_get(m, "worker");
 	const char *backend = client_text(m, "gpu_backend"), *state = client_text(m, "state");
 	bool was_loaded = json_is_true(json_object_get(m, "was_loaded"));
-	char memory[32] = "", requests[32] = "", shown[64], size[32];
+	char memory[32] = "", requests[32] = "", shown[64], size[32], device[64];
 
 	(void)snprintf(shown, sizeof(shown), "%s%s", state, was_loaded ? ", was loaded" : "");
 	if (json_is_object(worker)) {
@@ -31,8 +31,9 @@ static void add_model(struct term_table *t, const json_t *m)
 			       (long long)client_int(worker, "requests"));
 	}
 	term_row(t, client_text(m, "id"), TINT_BOLD, backend[0] ? backend : "-", TINT_NONE, shown,
-		 tint_of(state), client_device(worker), TINT_NONE, memory, TINT_NONE, requests,
-		 TINT_NONE, term_size(client_int(m, "size_bytes"), size, sizeof(size)), TINT_DIM);
+		 tint_of(state), client_place(worker, device, sizeof(device)), TINT_NONE, memory,
+		 TINT_NONE, requests, TINT_NONE,
+		 term_size(client_int(m, "size_bytes"), size, sizeof(size)), TINT_DIM);
 }
 
 static void print_models(const json_t *models)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* switch, load, unload: a model and its worker. */
+/* switch, unload: a model and its worker. */
 
 #include <stdio.h>
 #include <string.h>
@@ -9,11 +9,11 @@
 #include "cli/follow.h"
 #include "cli/term.h"
 
-static bool print_model(const struct cli_options *o, const char *escaped, struct err *e)
+bool switch_print(const struct cli_options *o, const char *escaped, struct err *e)
 {
 	CLEANUP(json_decref) json_t *answer = NULL;
 	const json_t *model, *worker;
-	char memory[32];
+	char memory[32], device[64];
 
 	if (!client_call(o, NULL, NULL, &answer, e, "/llm/api/models/%s", escaped))
 		return false;
@@ -28,7 +28,8 @@ static bool print_model(const struct cli_options *o, const char *escaped, struct
 	printf("%s%s%s is on %s: ", term_tint(stdout, TINT_BOLD), client_text(model, "id"),
 	       term_reset(stdout), client_text(model, "gpu_backend"));
 	if (json_is_object(worker))
-		printf("%s, device %s, %s\n", client_text(model, "state"), client_device(worker),
+		printf("%s, %s, %s\n", client_text(model, "state"),
+		       client_place(worker, device, sizeof(device)),
 		       term_size(client_int(worker, "memory_bytes"), memory, sizeof(memory)));
 	else
 		printf("%s, the first question loads it\n", client_text(model, "state"));
@@ -78,31 +79,11 @@ bool command_switch(const struct cli_options *o, const struct args *a, struct er
 		return false;
 	if (args_has(a, "detach"))
 		return true;
-	if (!print_model(o, escaped, e))
+	if (!switch_print(o, escaped, e))
 		return false;
 	if (!o->json && !o->quiet)
 		printf("next: shunt chat %s \"Why is the sky blue?\"\n", id);
 	return true;
-}
-
-bool command_load(const struct cli_options *o, const struct args *a, struct err *e)
-{
-	CLEANUP(json_decref) json_t *answer = NULL;
-	CLEANUP(free) char *id = NULL;
-	CLEANUP(free) char *escaped = NULL;
-
-	if (!client_model(o, a->words[0], &id, &escaped, e))
-		return false;
-	if (!client_call(o, "POST", NULL, &answer, e, "/llm/api/models/%s/load?wait=false",
-			 escaped))
-		return false;
-	if (args_has(a, "detach")) {
-		if (o->json)
-			client_print(answer);
-		return true;
-	}
-	return follow_task(o, client_text(answer, "task_id"), false, NULL, e) &&
-	       print_model(o, escaped, e);
 }
 
 bool command_unload(const struct cli_options *o, const struct args *a, struct err *e)

@@ -34,6 +34,8 @@ command_fn command_add, command_backends, command_bench, command_cancel, command
  * said. */
 MUST_CHECK bool switch_model(const struct cli_options *o, const char *id, const char *backend,
 			     const struct args *a, struct err *e);
+/* What a model is doing now, and where. */
+MUST_CHECK bool switch_print(const struct cli_options *o, const char *escaped, struct err *e);
 /* Fetches a known model and registers it; the id that it got, caller frees. */
 MUST_CHECK bool pull_model(const struct cli_options *o, const char *name, const char *as,
 			   char **ret_id, struct err *e);

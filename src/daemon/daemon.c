@@ -215,7 +215,8 @@ static bool open_serving(struct daemon *d, struct err *e)
 				       .envs = d->envs,
 				       .drain_timeout_ms = c->drain_timeout_ms,
 				       .idle_unload_ms = c->idle_unload_ms,
-				       .memory_limit = c->memory_limit};
+				       .memory_limit = c->memory_limit,
+				       .self = d->self};
 	struct watch_limits watch = {.stall_ms = c->stall_timeout_ms,
 				     .growth_bytes = c->worker_growth};
 

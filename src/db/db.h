@@ -101,11 +101,16 @@ MUST_CHECK bool db_env_delete(struct db *db, const char *name, struct err *e);
 /* What the last load in an environment took; goes with the environment. */
 struct db_load {
 	char *environment;
-	char *what;            /* file, device and options: the same again takes the same */
-	int64_t device_bytes;  /* buffers on the device */
-	int64_t host_bytes;    /* buffers of the process */
+	/* The same of all three again takes the same. */
+	char *file;    /* path and size */
+	char *device;  /* "Vulkan0", "none" */
+	char *options; /* of the worker */
+	/* Buffers on the device and in the process. */
+	int64_t device_weights, device_cache, device_compute;
+	int64_t host_weights, host_cache, host_compute;
 	int64_t mapped_bytes;  /* of the file, used where it is mapped */
 	int64_t private_bytes; /* of the process, seen from outside */
+	int64_t driver_bytes;  /* on the device beside the buffers; −1: nobody could tell */
 	int64_t at;            /* wall ms */
 };
 void db_load_done(struct db_load *l);
@@ -117,6 +122,10 @@ MUST_CHECK bool db_load_put(struct db *db, const struct db_load *l,
 			    struct err *e); /* insert or replace */
 MUST_CHECK bool db_load_get(struct db *db, const char *environment, struct db_load *ret,
 			    struct err *e);
+/* What the driver took beside the buffers at the last load on that device, of any model; −1: not
+ * known. */
+MUST_CHECK bool db_load_driver_bytes(struct db *db, const char *device, int64_t *ret,
+				     struct err *e);
 
 /* --- benchmarks --------------------------------------------------------- */
 

@@ -6,10 +6,13 @@
 #field, type, offsetof(struct db_load, field)                                      \
 	}
 static const struct column columns[] = {
-	COLUMN(environment, COLUMN_TEXT),   COLUMN(what, COLUMN_TEXT),
-	COLUMN(device_bytes, COLUMN_INT64), COLUMN(host_bytes, COLUMN_INT64),
-	COLUMN(mapped_bytes, COLUMN_INT64), COLUMN(private_bytes, COLUMN_INT64),
-	COLUMN(at, COLUMN_INT64),
+	COLUMN(environment, COLUMN_TEXT),     COLUMN(file, COLUMN_TEXT),
+	COLUMN(device, COLUMN_TEXT),          COLUMN(options, COLUMN_TEXT),
+	COLUMN(device_weights, COLUMN_INT64), COLUMN(device_cache, COLUMN_INT64),
+	COLUMN(device_compute, COLUMN_INT64), COLUMN(host_weights, COLUMN_INT64),
+	COLUMN(host_cache, COLUMN_INT64),     COLUMN(host_compute, COLUMN_INT64),
+	COLUMN(mapped_bytes, COLUMN_INT64),   COLUMN(private_bytes, COLUMN_INT64),
+	COLUMN(driver_bytes, COLUMN_INT64),   COLUMN(at, COLUMN_INT64),
 };
 #undef COLUMN
 
@@ -29,4 +32,19 @@ bool db_load_put(struct db *db, const struct db_load *l, struct err *e)
 bool db_load_get(struct db *db, const char *environment, struct db_load *ret, struct err *e)
 {
 	return record_get(db, &loads, environment, ret, e);
+}
+
+bool db_load_driver_bytes(struct db *db, const char *device, int64_t *ret, struct err *e)
+{
+	DB_LOCK(db);
+	CLEANUP(query_end) struct query q = {0};
+
+	if (!query(db,
+		   "SELECT driver_bytes FROM loads WHERE device=? AND driver_bytes>=0 "
+		   "ORDER BY at DESC LIMIT 1",
+		   "reading what a driver took", &q, e))
+		return false;
+	query_text(&q, device);
+	*ret = query_row(&q, e) ? sqlite3_column_int64(q.stmt, 0) : -1;
+	return !q.failed;
 }

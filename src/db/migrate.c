@@ -63,6 +63,18 @@ static const char *const migrations[] = {
 	"  answer_per_second REAL NOT NULL, at INTEGER NOT NULL"
 	") WITHOUT ROWID;"
 	"CREATE INDEX benchmarks_by_model ON benchmarks(model);",
+	/* 8: what a load took, by what it was for; what is known so far says too little */
+	"DROP TABLE loads;"
+	"CREATE TABLE loads ("
+	"  environment TEXT PRIMARY KEY NOT NULL"
+	"    REFERENCES environments(name) ON DELETE CASCADE,"
+	"  file TEXT NOT NULL, device TEXT NOT NULL, options TEXT NOT NULL,"
+	"  device_weights INTEGER NOT NULL, device_cache INTEGER NOT NULL,"
+	"  device_compute INTEGER NOT NULL, host_weights INTEGER NOT NULL,"
+	"  host_cache INTEGER NOT NULL, host_compute INTEGER NOT NULL,"
+	"  mapped_bytes INTEGER NOT NULL, private_bytes INTEGER NOT NULL,"
+	"  driver_bytes INTEGER NOT NULL, at INTEGER NOT NULL"
+	") WITHOUT ROWID;",
 };
 
 static const char doing[] = "preparing the database";

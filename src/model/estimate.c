@@ -10,27 +10,6 @@
 #define F16_BYTES 2
 #define F32_BYTES 4
 
-int64_t estimate_sum(int64_t a, int64_t b)
-{
-	int64_t sum;
-
-	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
-}
-
-int64_t estimate_product(int64_t a, int64_t b)
-{
-	int64_t product;
-
-	return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
-}
-
-void estimate_add(struct estimate *a, const struct estimate *b)
-{
-	a->device = estimate_sum(a->device, b->device);
-	a->host = estimate_sum(a->host, b->host);
-	a->mapped = estimate_sum(a->mapped, b->mapped);
-}
-
 static int64_t smaller(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -87,10 +66,10 @@ static int64_t repacked_bytes(const struct gguf *g, const struct option_memory *
 		return n;
 	if (s->output_bytes == 0)
 		*twice = s->token_repacked;
-	return estimate_sum(n, s->output_repacked);
+	return memory_plus(n, s->output_repacked);
 }
 
-static void add_weights(const struct gguf *g, const struct option_memory *m, struct estimate *e)
+static void add_weights(const struct gguf *g, const struct option_memory *m, struct memory *e)
 {
 	const struct gguf_shape *s = &g->shape;
 	int64_t layers = layer_bytes_on_device(g, m), twice;
@@ -99,10 +78,10 @@ static void add_weights(const struct gguf *g, const struct option_memory *m, str
 
 	if (m->gpu_layers > 0)
 		output = s->output_bytes > 0 ? s->output_bytes : s->token_bytes;
-	gone = estimate_sum(layers, estimate_sum(s->output_bytes > 0 ? output : 0, own));
-	e->device = estimate_sum(e->device, estimate_sum(layers, output));
-	e->host = estimate_sum(e->host, estimate_sum(own, twice));
-	e->mapped = estimate_sum(e->mapped, larger(s->tensor_bytes - gone, 0));
+	gone = memory_plus(layers, memory_plus(s->output_bytes > 0 ? output : 0, own));
+	e->device.weights = memory_plus(layers, output);
+	e->host.weights = memory_plus(own, twice);
+	e->mapped = larger(s->tensor_bytes - gone, 0);
 }
 
 /* --- cache -------------------------------------------------------------- */
@@ -146,7 +125,7 @@ static struct layers count_layers(const struct gguf *g)
 
 	if (interval > 0)
 		l.attending = all / interval;
-	l.heads_kv = estimate_product(heads, l.attending);
+	l.heads_kv = memory_times(heads, l.attending);
 	if (kv->count > 1) {
 		l.attending = smaller(kv->nonzero, all);
 		l.heads_kv = kv->sum;
@@ -174,9 +153,9 @@ static int64_t type_bytes(const char *name, int64_t elements)
 	const struct gguf_tensor_type *t = gguf_tensor_type_named(name);
 
 	if (!t)
-		return estimate_product(elements, F32_BYTES);
-	return estimate_product(estimate_sum(elements, t->block_size - 1) / t->block_size,
-				t->block_bytes);
+		return memory_times(elements, F32_BYTES);
+	return memory_times(memory_plus(elements, t->block_size - 1) / t->block_size,
+			    t->block_bytes);
 }
 
 static int64_t cache_cells(const struct option_memory *m)
@@ -187,7 +166,7 @@ static int64_t cache_cells(const struct option_memory *m)
 /* Cells of a layer that looks back a window only. */
 static int64_t window_cells(const struct gguf *g, const struct option_memory *m)
 {
-	int64_t n = estimate_sum(estimate_product(g->shape.window.largest, m->slots), m->batch);
+	int64_t n = memory_plus(memory_times(g->shape.window.largest, m->slots), m->batch);
 
 	return round_up(smaller(n, cache_cells(m)), CELLS_STEP);
 }
@@ -196,12 +175,12 @@ static int64_t window_cells(const struct gguf *g, const struct option_memory *m)
 static int64_t cell_bytes(const struct gguf *g, const struct option_memory *m, int64_t heads)
 {
 	const struct gguf_shape *s = &g->shape;
-	int64_t k = estimate_product(heads, head_length(g, &s->key_length));
-	int64_t v = estimate_product(heads, head_length(g, &s->value_length));
+	int64_t k = memory_times(heads, head_length(g, &s->key_length));
+	int64_t v = memory_times(heads, head_length(g, &s->value_length));
 
 	if (s->key_length_mla.largest > 0)
 		v = 0; /* the values are worked out from the keys */
-	return estimate_sum(type_bytes(m->type_k, k), type_bytes(m->type_v, v));
+	return memory_plus(type_bytes(m->type_k, k), type_bytes(m->type_v, v));
 }
 
 /* Of one layer and slot, in F32: llama_hparams::n_embd_r and n_embd_s. */
@@ -209,14 +188,13 @@ static int64_t state_bytes(const struct gguf *g)
 {
 	const struct gguf_shape *s = &g->shape;
 	int64_t inner = s->ssm_inner.largest, state = s->ssm_state.largest;
-	int64_t width = estimate_product(estimate_product(2, s->ssm_groups.largest), state);
-	int64_t conv =
-		estimate_product(larger(s->ssm_conv.largest - 1, 0), estimate_sum(inner, width));
-	int64_t n = estimate_sum(conv, estimate_product(inner, state));
+	int64_t width = memory_times(memory_times(2, s->ssm_groups.largest), state);
+	int64_t conv = memory_times(larger(s->ssm_conv.largest - 1, 0), memory_plus(inner, width));
+	int64_t n = memory_plus(conv, memory_times(inner, state));
 
 	if (s->wkv_head.largest > 0)
-		n = estimate_product(g->embedding_length, estimate_sum(s->wkv_head.largest, 2));
-	return estimate_product(n, F32_BYTES);
+		n = memory_times(g->embedding_length, memory_plus(s->wkv_head.largest, 2));
+	return memory_times(n, F32_BYTES);
 }
 
 static int64_t cache_bytes(const struct gguf *g, const struct option_memory *m)
@@ -224,11 +202,11 @@ static int64_t cache_bytes(const struct gguf *g, const struct option_memory *m)
 	struct layers l = count_layers(g);
 	int64_t cell = cell_bytes(g, m, l.heads_kv);
 	int64_t sliding = share(cell, l.sliding, l.attending);
-	int64_t attention = estimate_sum(estimate_product(cell - sliding, cache_cells(m)),
-					 estimate_product(sliding, window_cells(g, m)));
-	int64_t states = estimate_product(estimate_product(state_bytes(g), l.recurrent), m->slots);
+	int64_t attention = memory_plus(memory_times(cell - sliding, cache_cells(m)),
+					memory_times(sliding, window_cells(g, m)));
+	int64_t states = memory_times(memory_times(state_bytes(g), l.recurrent), m->slots);
 
-	return estimate_sum(attention, states);
+	return memory_plus(attention, states);
 }
 
 /* --- compute ------------------------------------------------------------ */
@@ -241,53 +219,115 @@ static int64_t token_floats(const struct gguf *g)
 {
 	const struct gguf_shape *s = &g->shape;
 	int64_t embd = g->embedding_length, expert = s->expert_feed_forward.largest;
-	int64_t wide = estimate_product(
-		3, larger(s->feed_forward.largest, estimate_product(2, s->ssm_inner.largest)));
-	int64_t experts = larger(estimate_product(3, expert),
-				 estimate_sum(estimate_product(2, embd), expert));
+	int64_t wide = memory_times(
+		3, larger(s->feed_forward.largest, memory_times(2, s->ssm_inner.largest)));
+	int64_t experts =
+		larger(memory_times(3, expert), memory_plus(memory_times(2, embd), expert));
 
-	experts = estimate_product(s->experts_used.largest, experts);
-	return estimate_sum(larger(wide, experts), estimate_product(4, embd));
+	experts = memory_times(s->experts_used.largest, experts);
+	return memory_plus(larger(wide, experts), memory_times(4, embd));
 }
 
-static int64_t compute_bytes(const struct gguf *g, const struct option_memory *m)
+/* A compute buffer: what follows from the options, and what is a rule. */
+struct compute {
+	int64_t known, vectors;
+};
+
+static int64_t batch_tokens(const struct option_memory *m)
 {
-	int64_t batch = smaller(m->batch, cache_cells(m));
+	return smaller(m->batch, cache_cells(m));
+}
+
+/* Which cells a token sees, one number each. */
+static int64_t mask_bytes(const struct gguf *g, const struct option_memory *m)
+{
+	return count_layers(g).attending > 0 ? memory_times(cache_cells(m), F16_BYTES) : 0;
+}
+
+/* Where layers are computed. */
+static struct compute compute_layers(const struct gguf *g, const struct option_memory *m)
+{
 	int64_t seen = count_layers(g).attending > 0 ? cache_cells(m) : 0;
-	int64_t mask = estimate_product(seen, F16_BYTES);
 	int64_t scores =
-		m->flash_attn ? 0
-			      : estimate_product(estimate_product(seen, g->head_count), F32_BYTES);
-	int64_t token = estimate_sum(estimate_product(token_floats(g), F32_BYTES),
-				     estimate_sum(mask, scores));
-	int64_t logits =
-		estimate_product(estimate_product(g->shape.vocabulary, m->outputs), F32_BYTES);
+		m->flash_attn ? 0 : memory_times(memory_times(seen, g->head_count), F32_BYTES);
+	int64_t logits = memory_times(memory_times(g->shape.vocabulary, m->outputs), F32_BYTES);
+	int64_t token = memory_plus(mask_bytes(g, m), scores);
+	int64_t vectors = memory_times(token_floats(g), F32_BYTES);
 
-	return estimate_sum(estimate_product(token, batch), logits);
+	return (struct compute){memory_plus(memory_times(token, batch_tokens(m)), logits),
+				memory_times(vectors, batch_tokens(m))};
 }
 
-/* Where the device computes: what a batch is handed over in. */
-static int64_t input_bytes(const struct gguf *g, const struct option_memory *m)
+/* Where the device computes all: what a batch is handed over in. */
+static struct compute compute_input(const struct gguf *g, const struct option_memory *m)
 {
-	int64_t floats = estimate_product(2 * F32_BYTES, g->embedding_length);
-	int64_t mask = estimate_product(cache_cells(m), F16_BYTES);
+	int64_t vectors = memory_times(2 * F32_BYTES, g->embedding_length);
 
-	return estimate_product(estimate_sum(floats, mask), smaller(m->batch, cache_cells(m)));
+	return (struct compute){memory_times(mask_bytes(g, m), batch_tokens(m)),
+				memory_times(vectors, batch_tokens(m))};
+}
+
+static int64_t tuned(const struct compute *c, int64_t thousandths)
+{
+	__int128 vectors = c->vectors;
+
+	if (thousandths > 0)
+		vectors = vectors * thousandths / 1000;
+	return memory_plus(c->known, vectors > INT64_MAX ? INT64_MAX : (int64_t)vectors);
 }
 
 /* --- all ---------------------------------------------------------------- */
 
-void estimate_model(const struct gguf *g, const struct option_memory *m, struct estimate *ret)
-{
-	int64_t on = layers_on_device(g, m), layers = block_count(g);
-	int64_t cache = cache_bytes(g, m), compute = compute_bytes(g, m);
-	struct estimate e = {0};
+struct computes {
+	struct compute device, host;
+};
 
-	e.device = share(cache, on, layers);
-	e.host = cache - e.device;
+static struct computes compute_all(const struct gguf *g, const struct option_memory *m)
+{
+	int64_t on = layers_on_device(g, m);
+	struct compute layers = compute_layers(g, m), input = compute_input(g, m);
+
+	return (struct computes){.device = on > 0 ? layers : (struct compute){0},
+				 .host = on < block_count(g) ? layers : input};
+}
+
+void estimate_model(const struct gguf *g, const struct option_memory *m,
+		    const struct estimate_tuning *tuning, struct memory *ret)
+{
+	static const struct estimate_tuning none;
+	const struct estimate_tuning *by = tuning ? tuning : &none;
+	int64_t cache = cache_bytes(g, m);
+	struct computes c = compute_all(g, m);
+	struct memory e = {0};
+
+	e.device.cache = share(cache, layers_on_device(g, m), block_count(g));
+	e.host.cache = cache - e.device.cache;
 	add_weights(g, m, &e);
-	if (on > 0)
-		e.device = estimate_sum(e.device, compute);
-	e.host = estimate_sum(e.host, on < layers ? compute : input_bytes(g, m));
+	e.device.compute = tuned(&c.device, by->device);
+	e.host.compute = tuned(&c.host, by->host);
 	*ret = e;
+}
+
+/* At least 1: 0 means that nothing is known. */
+static int64_t thousandths(const struct compute *c, int64_t said)
+{
+	int64_t vectors = said - c->known;
+
+	if (said <= 0 || c->vectors <= 0)
+		return 0;
+	return vectors > c->vectors / 1000 ? share(1000, vectors, c->vectors) : 1;
+}
+
+void estimate_tune(const struct gguf *g, const struct option_memory *m, const struct memory *said,
+		   struct estimate_tuning *ret)
+{
+	struct computes c = compute_all(g, m);
+
+	ret->device = thousandths(&c.device, said->device.compute);
+	ret->host = thousandths(&c.host, said->host.compute);
+}
+
+int64_t estimate_layers(const struct gguf *g)
+{
+	return memory_plus(block_count(g), 1);
 }

@@ -12,8 +12,8 @@
  * n_ctx and parallel keep their product within llama-server's 32 bits. */
 /* clang-format off */
 static const struct option table[] = {
-	{"n_gpu_layers", OPTION_INT, true, true, -1, 1000, NULL, "-1", "--n-gpu-layers",
-	 "layers on the GPU; -1 all"},
+	{"n_gpu_layers", OPTION_INT, true, true, -1, 1000, "auto", "-1", "--n-gpu-layers",
+	 "layers on the GPU; -1 all, auto as many as fit"},
 	{"n_ctx", OPTION_INT, true, true, 256, 16777216, NULL, "the smaller of trained and 8192", "--ctx-size",
 	 "tokens that one conversation may use"},
 	{"parallel", OPTION_INT, true, true, 1, 64, NULL, "4, which share n_ctx", "--parallel",

@@ -43,7 +43,7 @@ struct option {
 	bool reload;          /* takes effect at the next load */
 	double min, max;      /* of a number, each of several; length of a text or another list,
 			       * bytes of an object */
-	const char *choices;  /* "on|off|auto" */
+	const char *choices;  /* "on|off|auto"; of a number: words that stand for one */
 	const char *fallback; /* default, in words, for people */
 	const char *flag;     /* llama-server's argument, NULL: not one */
 	const char *help;
@@ -105,6 +105,11 @@ void option_args(const char *stored, const struct option_facts *facts, bool gpu,
 MUST_CHECK bool option_bench_args(const char *stored, bool gpu, struct strv *ret_args,
 				  struct err *e);
 
+/* n_gpu_layers is auto: as many as fit, see switch/fit.h. */
+bool option_auto_layers(const char *stored);
+/* The options with that number in its place. Caller frees. */
+char *option_with_layers(const char *stored, int64_t layers);
+
 /* What a worker's memory depends on, as option_args() asks for it. */
 struct option_memory {
 	int64_t cells; /* tokens of the cache, all slots together */
@@ -112,6 +117,7 @@ struct option_memory {
 	int64_t batch;      /* tokens computed at once */
 	int64_t outputs;    /* of them, with logits */
 	int64_t gpu_layers; /* INT64_MAX: all; 0 without a GPU */
+	bool auto_layers;   /* or fewer */
 	int64_t cpu_moe;
 	bool flash_attn;
 	char type_k[8], type_v[8]; /* "q8_0" */

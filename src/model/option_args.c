@@ -296,6 +296,26 @@ void option_args(const char *stored, const struct option_facts *facts, bool gpu,
 
 /* --- memory ------------------------------------------------------------- */
 
+static bool is_auto(const json_t *options)
+{
+	return strcmp(text_of(options, "n_gpu_layers", ""), "auto") == 0;
+}
+
+bool option_auto_layers(const char *stored)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	return is_auto(options);
+}
+
+char *option_with_layers(const char *stored, int64_t layers)
+{
+	CLEANUP(json_decref) json_t *options = load(stored);
+
+	set_int(options, "n_gpu_layers", layers);
+	return json_dumps(options, JSON_COMPACT | JSON_SORT_KEYS);
+}
+
 static void copy_text(const json_t *options, const char *name, const char *fallback, char *to,
 		      size_t size)
 {
@@ -317,6 +337,7 @@ void option_memory(const char *stored, const struct option_facts *facts, bool gp
 		.slots = parallel_of(options),
 		.batch = batch_of(options, facts),
 		.gpu_layers = layers < 0 ? INT64_MAX : layers,
+		.auto_layers = gpu && is_auto(options),
 		.cpu_moe = int_of(options, "n_cpu_moe", 0),
 		.flash_attn = strcmp(text_of(options, "flash_attn", "on"), "on") == 0,
 		.draft = mem_dup(text_of(options, "draft_model", NULL)),

@@ -38,27 +38,14 @@ static bool bad(const struct option *o, const json_t *value, struct err *e)
 		buf_str(&want, option_type_name(o->type));
 	if (o->type == OPTION_INT || o->type == OPTION_NUMBER || o->type == OPTION_NUMBERS)
 		buf_printf(&want, " from %.12g to %.12g", o->min, o->max);
+	if (o->type == OPTION_INT && o->choices)
+		buf_printf(&want, " or %s", o->choices);
 	err_set(e, ERR_INVALID, "option '%s' must be %s, not %.60s", o->name, want.data,
 		shown ? shown : "that");
 	return err_hint(e, "%s; default: %s", o->help, o->fallback);
 }
 
 /* --- values ------------------------------------------------------------- */
-
-static bool check_int(const struct option *o, const json_t *v, struct err *e)
-{
-	if (!json_is_integer(v) || (double)json_integer_value(v) < o->min ||
-	    (double)json_integer_value(v) > o->max)
-		return bad(o, v, e);
-	return true;
-}
-
-static bool check_number(const struct option *o, const json_t *v, struct err *e)
-{
-	double n = json_number_value(v);
-
-	return (json_is_number(v) && isfinite(n) && n >= o->min && n <= o->max) || bad(o, v, e);
-}
 
 bool option_choice(const char *choices, const char *text)
 {
@@ -70,6 +57,23 @@ bool option_choice(const char *choices, const char *text)
 		if (strncmp(c, text, len) == 0 && (c[len] == '|' || c[len] == '\0'))
 			return true;
 	return false;
+}
+
+static bool check_int(const struct option *o, const json_t *v, struct err *e)
+{
+	if (o->choices && json_is_string(v) && option_choice(o->choices, json_string_value(v)))
+		return true;
+	if (!json_is_integer(v) || (double)json_integer_value(v) < o->min ||
+	    (double)json_integer_value(v) > o->max)
+		return bad(o, v, e);
+	return true;
+}
+
+static bool check_number(const struct option *o, const json_t *v, struct err *e)
+{
+	double n = json_number_value(v);
+
+	return (json_is_number(v) && isfinite(n) && n >= o->min && n <= o->max) || bad(o, v, e);
 }
 
 static bool check_choice(const struct option *o, const json_t *v, struct err *e)

@@ -46,6 +46,7 @@ void bench_read_line(const char *line, struct bench_speeds *ret)
 }
 
 struct run {
+	struct switcher *sw;
 	const struct bench_part *part;
 	struct bench_speeds speeds;
 	int lines;
@@ -107,9 +108,10 @@ static char *with_slashes(const char *devices)
 	return text;
 }
 
-static bool arguments(const struct db_model *m, const struct env_run *env, const char *devices,
-		      struct strv *ret, struct err *e)
+static bool arguments(const struct db_model *m, const struct env_run *env, struct run *r,
+		      const char *devices, struct strv *ret, struct err *e)
 {
+	CLEANUP(free) char *options = change_options(r->sw, m, env, r->part->task);
 	CLEANUP(free) char *device = with_slashes(devices);
 	const char *const before[] = {"-m",   m->path, "-dev",       device,     "-p",
 				      PROMPT, "-n",    ANSWER,       "-r",       RUNS,
@@ -118,7 +120,7 @@ static bool arguments(const struct db_model *m, const struct env_run *env, const
 	strv_printf(ret, "%s/llama-bench", env->base_dir);
 	for (size_t i = 0; i < ARRAY_LEN(before); i++)
 		strv_add(ret, before[i]);
-	return option_bench_args(m->options, env->backend->device_prefix != NULL, ret, e);
+	return option_bench_args(options, env->backend->device_prefix != NULL, ret, e);
 }
 
 static bool run_it(const struct db_model *m, const struct env_run *env, struct run *r,
@@ -138,7 +140,7 @@ static bool run_it(const struct db_model *m, const struct env_run *env, struct r
 		.tail_size = sizeof(tail),
 	};
 
-	if (!arguments(m, env, now->device, &args, e))
+	if (!arguments(m, env, r, now->device, &args, e))
 		return false;
 	run.argv = strv_items(&args);
 	r->until = clock_ms() + LIMIT_MS;
@@ -151,7 +153,7 @@ bool bench_measure(struct switcher *sw, const struct db_model *m, const struct b
 		   struct db_bench *now, struct err *e)
 {
 	CLEANUP(env_run_done) struct env_run env = {0};
-	struct run r = {.part = part};
+	struct run r = {.sw = sw, .part = part};
 
 	if (!envs_run_facts(sw->s.envs, now->environment, &env, e) || !run_it(m, &env, &r, now, e))
 		return false;

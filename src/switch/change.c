@@ -179,6 +179,8 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 	CLEANUP(free) char *folder = contexts_folder(sw->s.contexts, m->id);
 	CLEANUP(free) char *key = NULL;
 	CLEANUP(free) char *device = NULL;
+	CLEANUP(free) char *options = NULL;
+	struct db_model as = *m;
 	struct worker *w = NULL;
 	bool gpu;
 
@@ -189,7 +191,9 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 	if (!change_owns_devices(m, run.backend, e) || !has_mode(m, e) ||
 	    !command(m, &run, runtime, &program, e))
 		return false;
-	option_args(m->options, &facts, gpu, &args);
+	evict_for(sw, m, environment, t);
+	as.options = options = change_options(sw, m, &run, t);
+	option_args(options, &facts, gpu, &args);
 	key = context_key(m, run.base_dir);
 	struct worker_spec spec = {
 		.model_id = m->id,
@@ -208,7 +212,6 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 		.context_key = key,
 		.context_tokens = option_ctx_size(m->options, &facts),
 	};
-	evict_for(sw, m, environment, t);
 	if (!worker_start(sw->s.supervisor, &spec, on_load, t ? task_cancelled : NULL, t, &w, e))
 		return err_wrap(e, "starting '%s' on %s", m->id, run.backend->name);
 	if (!worker_prove(w, t ? task_cancelled : NULL, t, e)) {
@@ -221,7 +224,7 @@ bool change_start(struct switcher *sw, const struct db_model *m, const char *env
 		worker_unref(w);
 		return false;
 	}
-	fit_remember(sw->s.db, m, environment, w);
+	fit_remember(sw->s.db, sw->s.self, &as, environment, w);
 	*ret = w;
 	return true;
 }

@@ -177,7 +177,7 @@ void evict_for(struct switcher *sw, const struct db_model *m, const char *enviro
 		if (shortage(&fit) == SHORT_OF_NOTHING)
 			return;
 		again = evict_one(sw, &h, m->id, &fit, t);
-		if (!again)
+		if (!again && !fit.fewer)
 			warn(&h, m->id, &fit, t);
 	}
 }

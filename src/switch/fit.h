@@ -6,6 +6,10 @@
  * device and options took, else the estimate (model/estimate.h); what is free is measured now. Any
  * thread; may run a child process for FIT_PROBE_MS, holds no lock.
  *
+ *   calibrated  the same file was loaded on that device with other options: its compute buffers put
+ *           the estimate's right
+ *   driver  what it takes beside the buffers: as NVML counted it at the last load on that device,
+ *           of any model, else what the backend's file says
  *   pools   the device's memory and RAM; one pool, compared once, where the device's memory is RAM
  *           (the CPU, integrated GPUs, software renderers)
  *   share   of several devices each needs what tensor_split says, else in proportion to its free
@@ -16,6 +20,7 @@
  *           are not needed a second time. memory_limit: at most so much for all workers.
  *   margin  5 % of what was measured, 15 % of what was estimated, at least 256 MiB: fragments, and
  *           what grows later (prompts that llama-server keeps in RAM)
+ *   layers  n_gpu_layers auto: the most that fit; all, where that is not known
  *
  * What cannot be found out in time doesn't fit: one after the other always works. But a device
  * that its driver does not list is missing, and nothing need be stopped to find that out.
@@ -27,14 +32,17 @@
 
 #include "db/db.h"
 #include "env/env.h"
+#include "model/memory.h"
 #include "worker/worker.h"
 
 #define FIT_PROBE_MS 10000
 
 struct fit_request {
 	struct db *db;
+	const char *self;             /* our own program, which asks NVML as a child */
 	const struct db_model *model; /* with the options that it shall have */
-	const struct env_run *run;    /* where it shall run */
+	const struct env_run *run;    /* where it shall run; no base_dir: it is not made yet, what
+				       * is free says the GPU's driver */
 	const char *device;           /* as for worker_spec: "Vulkan0", "CUDA0,CUDA1", "none" */
 	const struct worker *old;     /* of this model, NULL: not loaded */
 	const pid_t *pids;            /* of all workers, the old one too */
@@ -45,18 +53,30 @@ struct fit_request {
 	void *arg;
 };
 
+enum fit_by { FIT_ESTIMATED, FIT_CALIBRATED, FIT_MEASURED };
+const char *fit_by_name(enum fit_by by); /* "estimated" */
+
+/* What is needed of a memory. */
+struct fit_share {
+	struct memory_parts parts;
+	int64_t other; /* the driver's own; in RAM the process's */
+};
+
 struct fit {
 	bool fits;
-	bool missing;                     /* its driver does not list the device */
-	bool measured;                    /* needed: from the last load, not estimated */
+	bool missing; /* its driver does not list the device */
+	enum fit_by by;
 	bool one_pool;                    /* all in RAM; need_device is part of need_ram then */
 	char device[64];                  /* whose figures these are: the tightest of several */
 	int64_t need_device, free_device; /* bytes; free: −1 unknown */
 	int64_t need_ram, free_ram;
+	struct fit_share of_device, of_ram; /* need_…; ram: without what is the device's */
+	int64_t layers_on, layers; /* on the device, of so many; 0 of 0: not known, or no GPU */
+	bool fewer;                /* n_gpu_layers auto: not all of them fit, but layers_on */
 	char text[256]; /* "Vulkan0 needs 1.9 GiB (measured), 70.1 GiB free: starting beside CUDA"
 			 */
 };
 void fit_check(const struct fit_request *r, struct fit *ret);
-/* After a load that gave an answer: what it took, for the next check. */
-void fit_remember(struct db *db, const struct db_model *m, const char *environment,
-		  const struct worker *w);
+/* After a load that gave an answer: what it took, for the next check. May ask NVML, as a child. */
+void fit_remember(struct db *db, const char *self, const struct db_model *m,
+		  const char *environment, const struct worker *w);

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "model/estimate.h"
 #include "model/option.h"
 #include "switch/fit_priv.h"
 
@@ -25,14 +24,20 @@ static double shares(const struct fit_request *r, const struct fit_room *room,
 	return sum;
 }
 
-/* What the driver takes for itself it takes on each. */
-static int64_t need_of(const struct fit_request *r, int64_t device, double share)
+static int64_t part(int64_t bytes, double share)
 {
-	int64_t extra = r->run->backend->device_extra_bytes;
+	return bytes == INT64_MAX ? bytes : (int64_t)((double)bytes * share);
+}
 
-	if (device == INT64_MAX)
-		return device;
-	return estimate_sum((int64_t)((double)(device - extra) * share), extra);
+/* What the driver takes for itself it takes on each. */
+static struct fit_share share_of(const struct fit_share *all, double share)
+{
+	const struct memory_parts *p = &all->parts;
+
+	return (struct fit_share){
+		.parts = {part(p->weights, share), part(p->cache, share), part(p->compute, share)},
+		.other = all->other,
+	};
 }
 
 static void name(struct fit_room *room, const struct fit_device *d)
@@ -44,7 +49,8 @@ static void name(struct fit_room *room, const struct fit_device *d)
 void fit_narrow(const struct fit_request *r, struct fit_need *need, struct fit_room *room)
 {
 	double share[OPTION_DEVICES_MAX], sum;
-	int64_t all = need->device, least = INT64_MAX;
+	const struct fit_share all = need->of_device;
+	int64_t least = INT64_MAX;
 
 	if (room->count < 2 || room->one_pool || room->missing)
 		return;
@@ -55,13 +61,15 @@ void fit_narrow(const struct fit_request *r, struct fit_need *need, struct fit_r
 		}
 	sum = shares(r, room, share);
 	for (size_t i = 0; i < room->count && sum > 0; i++) {
-		int64_t one = need_of(r, all, share[i] / sum);
-		int64_t left = room->devices[i].free - estimate_sum(one, fit_margin(need, one));
+		struct fit_share one = share_of(&all, share[i] / sum);
+		int64_t bytes = memory_plus(memory_sum(&one.parts), one.other);
+		int64_t left = room->devices[i].free - memory_plus(bytes, fit_margin(need, bytes));
 
 		if (left >= least && i > 0)
 			continue;
 		least = left;
 		name(room, &room->devices[i]);
-		need->device = one;
+		need->of_device = one;
+		need->device = bytes;
 	}
 }

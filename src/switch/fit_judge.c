@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "model/estimate.h"
+#include "model/memory.h"
 #include "switch/fit_priv.h"
 
 #define MARGIN_MIN (256LL << 20)
@@ -19,18 +19,24 @@ struct pool {
 
 int64_t fit_margin(const struct fit_need *need, int64_t bytes)
 {
-	int64_t part = bytes / (need->measured ? MARGIN_MEASURED : MARGIN_ESTIMATED);
+	int64_t part = bytes / (need->by == FIT_MEASURED ? MARGIN_MEASURED : MARGIN_ESTIMATED);
 
 	return part > MARGIN_MIN ? part : MARGIN_MIN;
 }
 
 static bool has_room(const struct fit_need *need, const struct pool *p)
 {
-	return p->free >= 0 && estimate_sum(p->need, fit_margin(need, p->need)) < p->free;
+	return p->free >= 0 && memory_plus(p->need, fit_margin(need, p->need)) < p->free;
 }
 
-/* "1.9 GiB", "96 MiB" */
-static const char *size_text(int64_t bytes, char *buf, size_t size)
+const char *fit_by_name(enum fit_by by)
+{
+	static const char *const names[] = {"estimated", "calibrated", "measured"};
+
+	return names[by];
+}
+
+const char *fit_size_text(int64_t bytes, char *buf, size_t size)
 {
 	double mib = (double)bytes / 1048576.0;
 
@@ -47,36 +53,63 @@ static void say(const struct fit_need *need, const struct pool *p, const char *d
 	char needs[32], free[32];
 
 	(void)snprintf(ret->text, sizeof(ret->text), "%s needs %s%s (%s), %s %s: %s", device,
-		       size_text(p->need, needs, sizeof(needs)), p->of,
-		       need->measured ? "measured" : "estimated",
-		       size_text(p->free, free, sizeof(free)), p->left, verdict);
+		       fit_size_text(p->need, needs, sizeof(needs)), p->of, fit_by_name(need->by),
+		       fit_size_text(p->free, free, sizeof(free)), p->left, verdict);
 }
 
-void fit_judge(const struct fit_need *need, const struct fit_room *room, const char *device,
-	       const char *old, struct fit *ret)
+struct pools {
+	struct pool device, ram;
+};
+
+static struct pools pools_of(const struct fit_need *need, const struct fit_room *room)
 {
+	return (struct pools){
+		{"", need->device, room->device, "free"},
+		{" of RAM", need->ram, room->ram, room->limited ? "left of memory_limit" : "free"},
+	};
+}
+
+/* The first that is too small; NULL: none is. */
+static const struct pool *tight_one(const struct fit_need *need, const struct fit_room *room,
+				    const struct pools *p)
+{
+	if (!room->one_pool && !has_room(need, &p->device))
+		return &p->device;
+	return has_room(need, &p->ram) ? NULL : &p->ram;
+}
+
+bool fit_has_room(const struct fit_need *need, const struct fit_room *room)
+{
+	struct pools pools = pools_of(need, room);
+
+	return !tight_one(need, room, &pools);
+}
+
+void fit_judge(const struct fit_need *need, const struct fit_room *room, const char *old,
+	       struct fit *ret)
+{
+	const char *device = room->name;
 	CLEANUP(free)
 	char *yes = old ? mem_printf("starting beside %s", old) : mem_dup("fits");
 	CLEANUP(free)
 	char *no = old ? mem_printf("%s is stopped first", old) : mem_dup("does not fit");
-	struct pool pools[] = {
-		{"", need->device, room->device, "free"},
-		{" of RAM", need->ram, room->ram, room->limited ? "left of memory_limit" : "free"},
-	};
-	const struct pool *first = room->one_pool ? &pools[1] : &pools[0], *tight = first;
+	struct pools pools = pools_of(need, room);
+	const struct pool *first = room->one_pool ? &pools.ram : &pools.device;
+	const struct pool *tight = tight_one(need, room, &pools);
 
-	while (tight < pools + ARRAY_LEN(pools) && has_room(need, tight))
-		tight++;
 	*ret = (struct fit){
-		.fits = tight == pools + ARRAY_LEN(pools),
+		.fits = !tight,
 		.missing = room->missing,
-		.measured = need->measured,
+		.by = need->by,
 		.one_pool = room->one_pool,
 		.need_device = need->device,
 		.free_device = room->device,
 		.need_ram = need->ram,
 		.free_ram = room->ram,
+		.of_device = need->of_device,
+		.of_ram = need->of_ram,
 	};
+	(void)snprintf(ret->device, sizeof(ret->device), "%s", device);
 	if (room->missing)
 		(void)snprintf(ret->text, sizeof(ret->text), "%s is not there: %s", device,
 			       room->why);

@@ -148,9 +148,11 @@ void fit_look(const struct fit_request *r, struct fit_room *ret)
 {
 	*ret = (struct fit_room){.device = -1, .ram = -1};
 	(void)snprintf(ret->name, sizeof(ret->name), "%s", r->run->backend->title);
-	if (r->run->backend->device_prefix)
+	if (!r->run->backend->device_prefix)
+		ret->one_pool = true;
+	else if (r->run->base_dir)
 		probe_devices(r, ret);
 	else
-		ret->one_pool = true;
+		fit_look_at_gpus(r, ret);
 	look_at_ram(r, ret);
 }

@@ -335,6 +335,13 @@ static void replacement_done_p(struct replacement *r)
 	context_done(&r->context);
 }
 
+/* With n_gpu_layers auto not all layers fit beside the old worker: would its end give the device
+ * any? (docs/decisions/0017-layers.md) */
+static bool keeps_nothing(const struct fit *f, const struct worker *old)
+{
+	return !f->one_pool && strcmp(worker_device(old), "none") == 0;
+}
+
 bool change_replace(struct switcher *sw, struct entry *en, const struct db_model *m,
 		    const char *backend, const char *environment, bool force, struct task *t,
 		    struct err *e)
@@ -352,6 +359,7 @@ bool change_replace(struct switcher *sw, struct entry *en, const struct db_model
 				.old = worker_ref(en->worker)};
 	struct fit fit = {0};
 	struct err tried = {0};
+	bool side;
 
 	change_fit(sw, m, environment, en->worker, t, &fit);
 	task_logf(t, "%s", fit.text);
@@ -361,20 +369,21 @@ bool change_replace(struct switcher *sw, struct entry *en, const struct db_model
 		return err_hint(e, "shunt doctor %s", backend);
 	}
 	r.on_gpu = !fit.one_pool;
+	side = fit.fits || (fit.fewer && keeps_nothing(&fit, en->worker));
 	entry_set_state(sw, en, MODEL_SWITCHING, NULL);
-	if (fit.fits && run_steps(&r, beside, ARRAY_LEN(beside), &tried)) {
+	if (side && run_steps(&r, beside, ARRAY_LEN(beside), &tried)) {
 		report(&r, "beside", fit.text);
 		return true;
 	}
-	if (fit.fits && tried.kind != ERR_NO_SPACE) {
+	if (side && tried.kind != ERR_NO_SPACE) {
 		change_go_on(sw, en);
 		*e = tried;
 		return err_wrap(e, "model '%s' still answers from %s", m->id, m->backend);
 	}
-	if (fit.fits) /* the estimate was wrong */
+	if (side) /* the estimate was wrong */
 		task_logf(t, "failed: %s", tried.msg);
 	if (!run_steps(&r, in_turn, ARRAY_LEN(in_turn), e))
 		return false;
-	report(&r, "in turn", fit.fits ? tried.msg : fit.text);
+	report(&r, "in turn", side ? tried.msg : fit.text);
 	return true;
 }

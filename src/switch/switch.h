@@ -19,6 +19,7 @@
 #include "env/env.h"
 #include "model/ability.h"
 #include "switch/context.h"
+#include "switch/fit.h"
 #include "switch/route.h"
 #include "task/task.h"
 #include "worker/worker.h"
@@ -44,6 +45,7 @@ struct switcher_settings {
 	int64_t drain_timeout_ms;
 	int64_t idle_unload_ms; /* of models that don't say; 0: never */
 	int64_t memory_limit;   /* see fit.h */
+	const char *self;       /* our own program, which asks drivers as a child */
 };
 /* Makes a route for each model of the catalogue. */
 MUST_CHECK bool switcher_open(const struct switcher_settings *s, struct switcher **ret,
@@ -103,6 +105,16 @@ MUST_CHECK bool switch_unload(struct switcher *sw, const char *id, bool force, s
  * honours the back-off after crashes (ERR_UNAVAILABLE). Returns without waiting: the route holds.
  */
 MUST_CHECK bool switch_want(struct switcher *sw, const char *id, struct err *e);
+
+/* What a load of the model would take, with the options of `m`, and whether there is room beside
+ * what runs; starts nothing. backend: NULL, its own. */
+struct forecast {
+	const struct backend *backend;
+	bool ready; /* its environment there is */
+	struct fit fit;
+};
+MUST_CHECK bool switch_forecast(struct switcher *sw, const struct db_model *m, const char *backend,
+				struct forecast *ret, struct err *e);
 
 /* Ids of the models that have a worker. */
 void switcher_loaded(struct switcher *sw, struct strv *ret);

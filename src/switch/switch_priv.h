@@ -114,6 +114,10 @@ MUST_CHECK bool change_owns_devices(const struct db_model *m, const struct backe
  * same model, may be NULL. Never fails; may ask a child process. No lock held. */
 void change_fit(struct switcher *sw, const struct db_model *m, const char *environment,
 		const struct worker *old, struct task *t, struct fit *ret);
+/* Its options with the number of layers that fits now where they say auto; all, where all do. The
+ * task's message tells when not all do. Caller frees. */
+char *change_options(struct switcher *sw, const struct db_model *m, const struct env_run *run,
+		     struct task *t);
 /* A worker of the model in that environment, proved by a token. t may be NULL: no cancel. */
 MUST_CHECK bool change_start(struct switcher *sw, const struct db_model *m, const char *environment,
 			     struct task *t, struct worker **ret, struct err *e);

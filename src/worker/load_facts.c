@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,38 +89,63 @@ static bool is_device(const char *line, const char **ret_name)
 	return at != NULL;
 }
 
-/* Whose bytes: "CPU_Mapped" is the file itself; "CPU", "CPU_REPACK", "CUDA_Host" the process. */
-static int64_t *sum_of(struct load_facts *f, const char *name, size_t len)
+/* Whose they are: NULL the file's, where it is mapped ("CPU_Mapped"); "CPU", "CPU_REPACK" and
+ * "CUDA_Host" are the process's. */
+static struct memory_parts *place_of(struct load_facts *f, const char *name, size_t len)
 {
 	static const char mapped[] = "CPU_Mapped", host[] = "_Host";
 	size_t tail = sizeof(host) - 1;
 
 	if (len == sizeof(mapped) - 1 && strncmp(name, mapped, len) == 0)
-		return &f->mapped_bytes;
+		return NULL;
 	if (strncmp(name, "CPU", 3) == 0 ||
 	    (len >= tail && strncmp(name + len - tail, host, tail) == 0))
-		return &f->host_bytes;
-	return &f->device_bytes;
+		return &f->memory.host;
+	return &f->memory.device;
+}
+
+/* What follows the buffer's name: "model", "KV", "RS", "compute", " output". */
+static int64_t *part_of(struct memory_parts *p, const char *what)
+{
+	what += strspn(what, " ");
+	if (strncmp(what, "KV ", 3) == 0 || strncmp(what, "RS ", 3) == 0)
+		return &p->cache;
+	if (strncmp(what, "compute ", 8) == 0 || strncmp(what, "output ", 7) == 0)
+		return &p->compute;
+	return &p->weights;
 }
 
 /* "load_tensors:      Vulkan0 model buffer size =    92.10 MiB". */
 static void add_buffer(struct load_facts *f, const char *line, const char *size)
 {
 	const char *name = size;
+	struct memory_parts *place;
+	int64_t *sum;
 	size_t len;
 	double mib;
 
 	if (!number(size + strlen(" buffer size ="), 1e9, &mib))
 		return;
-	if (size - line > 3 &&
-	    (strncmp(size - 3, " KV", 3) == 0 || strncmp(size - 3, " RS", 3) == 0))
-		f->context_bytes += (int64_t)(mib * 1048576.0);
 	while (name > line && name[-1] != ':')
 		name--;
 	name += strspn(name, " ");
 	len = strcspn(name, " ");
-	if (name < size)
-		*sum_of(f, name, len) += (int64_t)(mib * 1048576.0);
+	if (name >= size)
+		return;
+	place = place_of(f, name, len);
+	sum = place ? part_of(place, name + len) : &f->memory.mapped;
+	*sum = memory_plus(*sum, (int64_t)(mib * 1048576.0));
+}
+
+/* "31/33 layers to GPU" */
+static void note_layers(struct load_facts *f, const char *text)
+{
+	int on, all;
+
+	if (sscanf(text, "%4d/%4d layers", &on, &all) != 2 || on < 0 || on > all)
+		return;
+	f->layers_on = on;
+	f->layers = all;
 }
 
 bool load_facts_line(struct load_facts *f, const char *line)
@@ -138,6 +164,8 @@ bool load_facts_line(struct load_facts *f, const char *line)
 		return false;
 	if (is_device(line, &at))
 		add_device(f, at);
+	else if ((at = strstr(line, ": offloaded ")))
+		note_layers(f, at + strlen(": offloaded "));
 	else if ((at = strstr(line, " buffer size =")))
 		add_buffer(f, line, at);
 	return false;

@@ -10,13 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "model/memory.h"
+
 struct load_facts {
 	double fraction;       /* 0 … 1 of the load, never falls */
 	bool ready;            /* said so; by then it has written all that it logged before */
-	int64_t device_bytes;  /* of its buffers on devices other than the CPU */
-	int64_t host_bytes;    /* of those of the process itself */
-	int64_t mapped_bytes;  /* of the file, used where it is mapped */
-	int64_t context_bytes; /* of what conversations live in, on all devices and the CPU */
+	struct memory memory;  /* its buffers; device: of all others than the CPU */
+	int layers_on, layers; /* on devices, of so many; it says so on the CPU too */
 	char devices[256];     /* "Vulkan0 Vulkan1 ": each that it said it uses */
 };
 

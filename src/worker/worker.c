@@ -34,11 +34,10 @@ void worker_heard(struct worker *w)
 	const struct load_facts *f = &w->out.facts;
 
 	atomic_store(&w->output_bytes, w->out.bytes);
-	atomic_store(&w->device_bytes, f->device_bytes);
-	atomic_store(&w->host_bytes, f->host_bytes);
-	atomic_store(&w->mapped_bytes, f->mapped_bytes);
-	atomic_store(&w->context_bytes, f->context_bytes);
 	pthread_mutex_lock(&w->lock);
+	w->memory = f->memory;
+	w->layers_on = f->layers_on;
+	w->layers = f->layers;
 	if (f->fraction > w->fraction || f->ready != w->said_ready)
 		pthread_cond_broadcast(&w->changed);
 	w->fraction = f->fraction;

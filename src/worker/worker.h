@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "model/memory.h"
 #include "worker/runtime.h"
 
 struct supervisor;
@@ -136,9 +137,9 @@ int64_t worker_started(const struct worker *w); /* wall ms */
 int64_t worker_memory_bytes(const struct worker *w);
 /* What its load took: as it said itself, and of the process, seen from outside, now. */
 struct worker_took {
-	int64_t device_bytes;  /* its buffers on devices */
-	int64_t host_bytes;    /* its buffers in the process */
-	int64_t mapped_bytes;  /* of the file, used where it is mapped */
+	struct memory memory; /* its buffers */
+	int layers_on,
+		layers; /* on devices, of so many; 0 of 0: it did not say, or is on the CPU */
 	int64_t private_bytes; /* of the process, what is no file's */
 };
 void worker_took(const struct worker *w, struct worker_took *ret);

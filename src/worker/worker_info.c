@@ -104,22 +104,38 @@ int64_t worker_started(const struct worker *w)
 	return started;
 }
 
+void worker_took(const struct worker *w, struct worker_took *ret)
+{
+	struct worker *locked = (struct worker *)w;
+
+	*ret = (struct worker_took){.private_bytes = proc_own_bytes(atomic_load(&w->pid))};
+	pthread_mutex_lock(&locked->lock);
+	ret->memory = w->memory;
+	if (w->device_prefix) {
+		ret->layers_on = w->layers_on;
+		ret->layers = w->layers;
+	}
+	pthread_mutex_unlock(&locked->lock);
+}
+
+static struct memory memory_of(const struct worker *w)
+{
+	struct worker *locked = (struct worker *)w;
+	struct memory m;
+
+	pthread_mutex_lock(&locked->lock);
+	m = w->memory;
+	pthread_mutex_unlock(&locked->lock);
+	return m;
+}
+
 /* Its own memory and, as it said when it loaded, its buffers on devices. */
 int64_t worker_memory_bytes(const struct worker *w)
 {
 	int pid = atomic_load(&w->pid);
+	struct memory said = memory_of(w);
 
-	return pid == 0 ? 0 : proc_memory_bytes(pid) + atomic_load(&w->device_bytes);
-}
-
-void worker_took(const struct worker *w, struct worker_took *ret)
-{
-	*ret = (struct worker_took){
-		.device_bytes = atomic_load(&w->device_bytes),
-		.host_bytes = atomic_load(&w->host_bytes),
-		.mapped_bytes = atomic_load(&w->mapped_bytes),
-		.private_bytes = proc_own_bytes(atomic_load(&w->pid)),
-	};
+	return pid == 0 ? 0 : proc_memory_bytes(pid) + memory_sum(&said.device);
 }
 
 char *worker_death(const struct worker *w)
@@ -135,6 +151,8 @@ char *worker_death(const struct worker *w)
 
 void worker_get_context(struct worker *w, struct worker_context *ret)
 {
+	struct memory said = memory_of(w);
+
 	*ret = w->context;
-	ret->bytes = atomic_load(&w->context_bytes);
+	ret->bytes = memory_plus(said.device.cache, said.host.cache);
 }

@@ -37,7 +37,6 @@ struct worker {
 	_Atomic enum worker_state state; /* written under lock */
 	atomic_int pid;                  /* 0: no process */
 	atomic_llong output_bytes;
-	atomic_llong device_bytes, host_bytes, mapped_bytes, context_bytes;
 	struct worker_traffic traffic;
 	atomic_bool continues; /* set at the end of worker_prove */
 
@@ -47,6 +46,8 @@ struct worker {
 	bool over; /* it will not come (back): failed, refused or ended */
 	double fraction;
 	bool said_ready;
+	struct memory memory; /* as it said */
+	int layers_on, layers;
 	int64_t started; /* wall ms, 0: not yet */
 	struct err verdict;
 

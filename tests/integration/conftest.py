@@ -189,3 +189,33 @@ def small_disk(tmp_path):
         pytest.skip("this machine lets nobody mount")
     yield folder, lambda size: mount("remount", f"size={size}")
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def nvml(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
+    words = ["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", made, FAKES / "nvml.c", "-ldl"]
+    subprocess.run(words, check=True)
+    return made
+
+
+@pytest.fixture
+def machine(make_daemon, nvml, tmp_path):
+    """A daemon on a machine with these PCI cards, and NVIDIA's library that behaves so."""
+
+    def make(behaviour: str | None = None, **cards: dict):
+        for address, files in cards.items():
+            folder = tmp_path / "sys/bus/pci/devices" / address
+            folder.mkdir(parents=True)
+            for name, text in files.items():
+                (folder / name).write_text(f"{text}\n")
+            if files["vendor"] == "0x1002":
+                (folder / "driver").symlink_to("../../../drivers/amdgpu")
+        daemon = make_daemon()
+        daemon.env |= {"SYSFS_PATH": str(tmp_path / "sys"), "LD_LIBRARY_PATH": str(tmp_path)}
+        if behaviour is not None:
+            (tmp_path / nvml.name).symlink_to(nvml)
+            (tmp_path / "nvml.fake").write_text(behaviour)
+        return daemon.start()
+
+    return make

@@ -16,9 +16,10 @@ schemathesis.openapi.format("folder", st.sampled_from(sorted({str(Path(f).parent
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
     """A projector is another kind of file, of which there is none here."""
-    add = raw_schema["paths"]["/llm/api/models"]["post"]["requestBody"]["content"]
+    paths = ("/llm/api/models", "/llm/api/models/{id}/estimate")
+    bodies = [raw_schema["paths"][path]["post"]["requestBody"]["content"] for path in paths]
     for schema in (
         raw_schema["components"]["schemas"]["ModelOptions"],
-        add["application/json"]["schema"],
+        *(body["application/json"]["schema"] for body in bodies),
     ):
         schema["properties"]["mmproj"] = {"type": "null"}

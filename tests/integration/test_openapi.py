@@ -131,6 +131,8 @@ def test_answers_hold_what_the_document_says_and_nothing_else(daemon, document, 
     assert ask("PATCH", model, options, **tiny)["needs_reload"]
     ask("PATCH", model, {"lora": None}, **tiny)
     ask("POST", f"{model}/load", {}, **tiny)
+    for backend in ("cpu", "vulkan", "cuda"):
+        ask("POST", f"{model}/estimate", {"gpu_backend": backend, "n_ctx": 512}, **tiny)
     assert daemon.chat(tiny["id"]).status_code == 200
     health = ask("GET", f"{model}/health", **tiny)
     assert health["tokens_per_second"] == pytest.approx(125)

@@ -232,26 +232,56 @@ static void an_environment_in_use_stays(void **state)
 static void the_last_load_goes_with_its_environment(void **state)
 {
 	struct fix *f = *state;
-	struct db_load l = {.environment = S("one"), .what = S("a"), .device_bytes = 7, .at = 1};
+	struct db_load l = {.environment = S("one"),
+			    .file = S("a"),
+			    .device = S("CUDA0"),
+			    .options = S("{}"),
+			    .device_compute = 7,
+			    .driver_bytes = 500,
+			    .at = 1};
 	struct db_load got = {0};
 	struct err e = {0};
 
 	assert_false(db_load_put(f->db, &l, &e)); /* no such environment */
 	put_env(f, "one");
 	MUST(db_load_put(f->db, &l, &f->must));
-	l.what = S("b");
+	l.file = S("b");
 	l.private_bytes = INT64_MAX;
 	MUST(db_load_put(f->db, &l, &f->must));
 	put_env(f, "one"); /* replaced in place, with its load */
 	reopen(f);
 	MUST(db_load_get(f->db, "one", &got, &f->must));
-	assert_string_equal(got.what, "b");
-	assert_true(got.device_bytes == 7 && got.private_bytes == INT64_MAX && got.at == 1);
+	assert_string_equal(got.file, "b");
+	assert_true(got.device_compute == 7 && got.private_bytes == INT64_MAX && got.at == 1);
 	db_load_done(&got);
 	MUST(db_env_delete(f->db, "one", &f->must));
 	err_clear(&e);
 	assert_false(db_load_get(f->db, "one", &got, &e));
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
+}
+
+static void what_a_driver_took_is_the_last_that_was_told(void **state)
+{
+	struct fix *f = *state;
+	struct db_load l = {.file = S("a"), .device = S("CUDA0"), .options = S("{}")};
+	int64_t bytes = 0;
+
+	MUST(db_load_driver_bytes(f->db, "CUDA0", &bytes, &f->must));
+	assert_int_equal(bytes, -1);
+	for (int i = 0; i < 3; i++) {
+		static const int64_t told[] = {500, 600, -1};
+		char name[] = {(char)('a' + i), '\0'};
+
+		put_env(f, name);
+		l.environment = name;
+		l.driver_bytes = told[i];
+		l.at = i;
+		MUST(db_load_put(f->db, &l, &f->must));
+	}
+	MUST(db_load_driver_bytes(f->db, "CUDA0", &bytes, &f->must));
+	assert_int_equal(bytes, 600);
+	MUST(db_load_driver_bytes(f->db, "CUDA1", &bytes, &f->must));
+	assert_int_equal(bytes, -1);
 }
 
 static void put_task(struct fix *f, const char *id, const char *model, const char *state)
@@ -451,7 +481,7 @@ static void a_newer_schema_is_refused(void **state)
 	db_free(STEAL(f->db));
 	with_sqlite(f->path, "PRAGMA user_version=99");
 	assert_refused(f->path, ERR_NOT_SUPPORTED,
-		       "was written by a newer Shunt (schema 99, this one knows 7)");
+		       "was written by a newer Shunt (schema 99, this one knows 8)");
 }
 
 static void it_is_private_and_durable(void **state)
@@ -526,6 +556,7 @@ int main(void)
 		TEST(a_flip_and_its_event_come_together),
 		TEST(an_environment_in_use_stays),
 		TEST(the_last_load_goes_with_its_environment),
+		TEST(what_a_driver_took_is_the_last_that_was_told),
 		TEST(tasks_are_listed_newest_first),
 		TEST(unfinished_tasks_fail_after_a_crash),
 		TEST(an_interrupted_switch_has_succeeded_once_its_model_moved),

@@ -119,15 +119,27 @@ static const struct gguf mamba = {
 		  .token_bytes = 40800000},
 };
 
-static struct estimate ask(const struct gguf *g, const char *options, bool gpu)
+static struct memory ask_tuned(const struct gguf *g, const char *options, bool gpu,
+			       const struct estimate_tuning *tuning)
 {
 	struct option_facts facts = {.context_length = g->context_length, .mode = "chat"};
 	CLEANUP(option_memory_done) struct option_memory m = {0};
-	struct estimate e;
+	struct memory e;
 
 	option_memory(options, &facts, gpu, &m);
-	estimate_model(g, &m, &e);
+	estimate_model(g, &m, tuning, &e);
 	return e;
+}
+
+struct sums { /* bytes */
+	int64_t device, host, mapped;
+};
+
+static struct sums ask(const struct gguf *g, const char *options, bool gpu)
+{
+	struct memory e = ask_tuned(g, options, gpu, NULL);
+
+	return (struct sums){memory_sum(&e.device), memory_sum(&e.host), e.mapped};
 }
 
 /* --- against what llama-server 0.3.36 said of its buffers ---------------- */
@@ -172,7 +184,7 @@ static bool is_near(int64_t bytes, double mib)
 static void estimates_come_near_what_the_server_takes(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
-		struct estimate e = ask(said[i].g, said[i].options, said[i].gpu);
+		struct sums e = ask(said[i].g, said[i].options, said[i].gpu);
 
 		if (!is_near(e.device, said[i].device) || !is_near(e.host, said[i].host) ||
 		    !is_near(e.mapped, said[i].mapped))
@@ -217,11 +229,11 @@ static void windows_count_where_the_file_says_which_layers(void **state)
 
 static void experts_may_stay_on_the_cpu(void **state)
 {
-	struct estimate all = ask(&qwen3moe, "{}", true);
-	struct estimate some = ask(&qwen3moe, "{\"n_cpu_moe\":3}", true);
-	struct estimate none = ask(&qwen3moe, "{\"n_cpu_moe\":1000}", true);
-	struct estimate late = ask(&qwen3moe, "{\"n_cpu_moe\":3,\"n_gpu_layers\":10}", true);
-	struct estimate later = ask(&qwen3moe, "{\"n_gpu_layers\":10}", true);
+	struct sums all = ask(&qwen3moe, "{}", true);
+	struct sums some = ask(&qwen3moe, "{\"n_cpu_moe\":3}", true);
+	struct sums none = ask(&qwen3moe, "{\"n_cpu_moe\":1000}", true);
+	struct sums late = ask(&qwen3moe, "{\"n_cpu_moe\":3,\"n_gpu_layers\":10}", true);
+	struct sums later = ask(&qwen3moe, "{\"n_gpu_layers\":10}", true);
 
 	assert_true(all.device - some.device == 481296384 / 4);
 	assert_true(some.mapped - all.mapped == 481296384 / 4);
@@ -231,17 +243,69 @@ static void experts_may_stay_on_the_cpu(void **state)
 
 static void layers_share_the_cache_and_the_weights(void **state)
 {
-	struct estimate none = ask(&gqa, "{\"n_gpu_layers\":0}", true);
-	struct estimate output = ask(&gqa, "{\"n_gpu_layers\":1}", true);
-	struct estimate all = ask(&gqa, "{\"n_gpu_layers\":17}", true);
-	struct estimate more = ask(&gqa, "{\"n_gpu_layers\":1000}", true);
-	struct estimate any = ask(&gqa, "{}", true);
+	struct sums none = ask(&gqa, "{\"n_gpu_layers\":0}", true);
+	struct sums output = ask(&gqa, "{\"n_gpu_layers\":1}", true);
+	struct sums all = ask(&gqa, "{\"n_gpu_layers\":17}", true);
+	struct sums more = ask(&gqa, "{\"n_gpu_layers\":1000}", true);
+	struct sums any = ask(&gqa, "{}", true);
 
 	assert_true(none.device == 0);
 	assert_true(output.device == gqa.shape.output_bytes);
 	assert_true(all.device == more.device && all.device == any.device);
 	assert_true(all.mapped ==
 		    gqa.shape.tensor_bytes - gqa.shape.layer_bytes - gqa.shape.output_bytes);
+}
+
+/* A load with 2048 cells said `floats` MiB more than the rule; that of 8192 is put right by it. */
+static void a_load_puts_the_estimate_of_other_options_right(void **state)
+{
+	struct option_facts facts = {.context_length = 32768, .mode = "chat"};
+	struct memory small = ask_tuned(&gqa, "{\"n_ctx\":2048}", true, NULL);
+	struct memory large = ask_tuned(&gqa, "{\"n_ctx\":8192}", true, NULL), tuned;
+	CLEANUP(option_memory_done) struct option_memory m = {0};
+	struct estimate_tuning tuning = {0};
+	struct memory told = small;
+
+	option_memory("{\"n_ctx\":2048}", &facts, true, &m);
+	estimate_tune(&gqa, &m, &told, &tuning);
+	assert_true(tuning.device == 1000 && tuning.host == 1000);
+	told.device.compute += 8 * MIB;
+	estimate_tune(&gqa, &m, &told, &tuning);
+	tuned = ask_tuned(&gqa, "{\"n_ctx\":8192}", true, &tuning);
+	/* the mask is known: what was not is the same in both, to a thousandth */
+	assert_true(llabs(tuned.device.compute - large.device.compute - 8 * MIB) < MIB / 10);
+	assert_true(tuned.host.compute == large.host.compute);
+	assert_true(tuned.device.cache == large.device.cache);
+	/* a batch half as large has half of it */
+	tuned = ask_tuned(&gqa, "{\"n_ctx\":256}", true, &tuning);
+	large = ask_tuned(&gqa, "{\"n_ctx\":256}", true, NULL);
+	assert_true(llabs(tuned.device.compute - large.device.compute - 4 * MIB) < MIB / 10);
+}
+
+static void what_a_load_did_not_say_puts_nothing_right(void **state)
+{
+	struct option_facts facts = {.context_length = 32768, .mode = "chat"};
+	CLEANUP(option_memory_done) struct option_memory m = {0};
+	struct estimate_tuning tuning = {0};
+	const struct memory nothing = {0};
+	const struct memory little = {.device.compute = 1, .host.compute = 1};
+	struct memory e;
+
+	option_memory("{}", &facts, true, &m);
+	estimate_tune(&gqa, &m, &nothing, &tuning);
+	assert_true(tuning.device == 0 && tuning.host == 0);
+	/* less than the mask alone: the rest is as good as nothing */
+	estimate_tune(&gqa, &m, &little, &tuning);
+	e = ask_tuned(&gqa, "{}", true, &tuning);
+	assert_true(e.device.compute > 8 * MIB && e.device.compute < 9 * MIB);
+	tuning.device = INT64_MAX;
+	e = ask_tuned(&gqa, "{}", true, &tuning);
+	assert_true(e.device.compute == INT64_MAX);
+}
+
+static void the_output_is_a_layer(void **state)
+{
+	assert_int_equal(estimate_layers(&gqa), 17);
 }
 
 static void an_embedding_model_computes_its_whole_text_at_once(void **state)
@@ -292,7 +356,7 @@ static void absurd_numbers_are_more_than_any_machine_has(void **state)
 	for (size_t i = 0; i < (sizeof(g.shape) - offsetof(struct gguf_shape, vocabulary)) / 8; i++)
 		bytes[i] = INT64_MAX;
 	for (size_t i = 0; i < ARRAY_LEN(options) * 2; i++) {
-		struct estimate e = ask(&g, options[i / 2], i % 2);
+		struct sums e = ask(&g, options[i / 2], i % 2);
 
 		assert_true(e.device >= 0 && e.host >= 0 && e.mapped >= 0);
 		assert_true(e.device == INT64_MAX || e.host == INT64_MAX);
@@ -302,7 +366,7 @@ static void absurd_numbers_are_more_than_any_machine_has(void **state)
 static void a_file_that_says_nothing_needs_little(void **state)
 {
 	const struct gguf g = {.architecture = (char *)""};
-	struct estimate e = ask(&g, "{}", true);
+	struct sums e = ask(&g, "{}", true);
 
 	assert_true(e.device >= 0 && e.device < 64 * MIB);
 	assert_true(e.host >= 0 && e.host < 64 * MIB && e.mapped == 0);
@@ -316,6 +380,9 @@ int main(void)
 		cmocka_unit_test(windows_count_where_the_file_says_which_layers),
 		cmocka_unit_test(experts_may_stay_on_the_cpu),
 		cmocka_unit_test(layers_share_the_cache_and_the_weights),
+		cmocka_unit_test(a_load_puts_the_estimate_of_other_options_right),
+		cmocka_unit_test(what_a_load_did_not_say_puts_nothing_right),
+		cmocka_unit_test(the_output_is_a_layer),
 		cmocka_unit_test(an_embedding_model_computes_its_whole_text_at_once),
 		cmocka_unit_test(files_beside_the_model_are_listed),
 		cmocka_unit_test(absurd_numbers_are_more_than_any_machine_has),

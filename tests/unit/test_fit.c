@@ -21,79 +21,79 @@ static const struct {
 	bool fits;
 	const char *text;
 } cases[] = {
-	{{1945 * MIB, 300 * MIB, true},
+	{{.device = 1945 * MIB, .ram = 300 * MIB, .by = FIT_MEASURED},
 	 {.device = 71783 * MIB, .ram = 9 * GIB},
 	 "Vulkan0",
 	 "CUDA",
 	 true,
 	 "Vulkan0 needs 1.9 GiB (measured), 70.1 GiB free: starting beside CUDA"},
 	/* 300 MiB fit into 600, with a margin of 256; not into 500 */
-	{{300 * MIB, 100 * MIB, true},
+	{{.device = 300 * MIB, .ram = 100 * MIB, .by = FIT_MEASURED},
 	 {.device = 600 * MIB, .ram = GIB},
 	 "CUDA0",
 	 "CPU",
 	 true,
 	 "CUDA0 needs 300 MiB (measured), 600 MiB free: starting beside CPU"},
-	{{300 * MIB, 100 * MIB, true},
+	{{.device = 300 * MIB, .ram = 100 * MIB, .by = FIT_MEASURED},
 	 {.device = 500 * MIB, .ram = GIB},
 	 "CUDA0",
 	 "CPU",
 	 false,
 	 "CUDA0 needs 300 MiB (measured), 500 MiB free: CPU is stopped first"},
 	/* 15 % of an estimate, 5 % of a measurement */
-	{{20 * GIB, 0, false},
+	{{.device = 20 * GIB, .ram = 0, .by = FIT_ESTIMATED},
 	 {.device = 22 * GIB, .ram = GIB},
 	 "CUDA0",
 	 "CPU",
 	 false,
 	 "CUDA0 needs 20.0 GiB (estimated), 22.0 GiB free: CPU is stopped first"},
-	{{20 * GIB, 0, true},
+	{{.device = 20 * GIB, .ram = 0, .by = FIT_MEASURED},
 	 {.device = 22 * GIB, .ram = GIB},
 	 "CUDA0",
 	 "CPU",
 	 true,
 	 "CUDA0 needs 20.0 GiB (measured), 22.0 GiB free: starting beside CPU"},
 	/* room on the device, none in RAM */
-	{{GIB, 4 * GIB, true},
+	{{.device = GIB, .ram = 4 * GIB, .by = FIT_MEASURED},
 	 {.device = 22 * GIB, .ram = 3 * GIB},
 	 "CUDA0",
 	 "Vulkan",
 	 false,
 	 "CUDA0 needs 4.0 GiB of RAM (measured), 3.0 GiB free: Vulkan is stopped first"},
 	/* one pool: what the device says of itself is no pool of its own */
-	{{GIB, 2 * GIB, true},
+	{{.device = GIB, .ram = 2 * GIB, .by = FIT_MEASURED},
 	 {.device = 1 * MIB, .ram = 3 * GIB, .one_pool = true},
 	 "Vulkan0",
 	 "CPU",
 	 true,
 	 "Vulkan0 needs 2.0 GiB of RAM (measured), 3.0 GiB free: starting beside CPU"},
-	{{0, 2 * GIB, false},
+	{{.device = 0, .ram = 2 * GIB, .by = FIT_ESTIMATED},
 	 {.device = -1, .ram = 1 * GIB, .one_pool = true, .limited = true},
 	 "CPU",
 	 NULL,
 	 false,
 	 "CPU needs 2.0 GiB of RAM (estimated), 1.0 GiB left of memory_limit: does not fit"},
-	{{0, 100 * MIB, false},
+	{{.device = 0, .ram = 100 * MIB, .by = FIT_ESTIMATED},
 	 {.device = -1, .ram = 1 * GIB, .one_pool = true},
 	 "CPU",
 	 NULL,
 	 true,
 	 "CPU needs 100 MiB of RAM (estimated), 1.0 GiB free: fits"},
 	/* unknown is no room */
-	{{MIB, MIB, true},
+	{{.device = MIB, .ram = MIB, .by = FIT_MEASURED},
 	 {.device = -1, .ram = 9 * GIB, .why = "the driver does not tell"},
 	 "Vulkan0",
 	 "CPU",
 	 false,
 	 "free memory of Vulkan0 is not known, the driver does not tell: CPU is stopped first"},
-	{{MIB, MIB, true},
+	{{.device = MIB, .ram = MIB, .by = FIT_MEASURED},
 	 {.device = GIB, .ram = -1},
 	 "Vulkan0",
 	 "CPU",
 	 false,
 	 "free memory of Vulkan0 is not known: CPU is stopped first"},
 	/* what no machine has */
-	{{INT64_MAX, INT64_MAX, false},
+	{{.device = INT64_MAX, .ram = INT64_MAX, .by = FIT_ESTIMATED},
 	 {.device = INT64_MAX, .ram = INT64_MAX},
 	 "CUDA0",
 	 "CPU",
@@ -104,9 +104,12 @@ static const struct {
 static void the_decision_says_why(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct fit_room room;
 		struct fit fit;
 
-		fit_judge(&cases[i].need, &cases[i].room, cases[i].device, cases[i].old, &fit);
+		room = cases[i].room;
+		(void)snprintf(room.name, sizeof(room.name), "%s", cases[i].device);
+		fit_judge(&cases[i].need, &room, cases[i].old, &fit);
 		if (fit.fits != cases[i].fits || strcmp(fit.text, cases[i].text) != 0)
 			fail_msg("%zu: fits %d, '%s', expected '%s'", i, fit.fits, fit.text,
 				 cases[i].text);
@@ -274,8 +277,8 @@ static void on_two(struct fix *f, const char *options)
 {
 	f->run.device = f->worker.device = S("Vulkan0,Vulkan1");
 	f->model.options = S(options);
-	f->worker.device_bytes = 8000 * MIB;
-	fit_remember(f->db, &f->model, "e", &f->worker);
+	f->worker.memory.device.weights = 8000 * MIB;
+	fit_remember(f->db, "/bin/false", &f->model, "e", &f->worker);
 }
 
 static void each_of_two_devices_needs_its_share(void **state)
@@ -349,21 +352,21 @@ static void the_last_load_counts_while_all_is_the_same(void **state)
 	struct fit fit;
 
 	lists(f, "Fast GPU", 8192, 8000);
-	f->worker.device_bytes = 4000 * MIB;
-	f->worker.host_bytes = 100 * MIB;
-	fit_remember(f->db, &f->model, "e", &f->worker);
+	f->worker.memory.device.weights = 4000 * MIB;
+	f->worker.memory.host.weights = 100 * MIB;
+	fit_remember(f->db, "/bin/false", &f->model, "e", &f->worker);
 	fit = check(f, 0);
 	expect(&fit, true, "Vulkan0 needs 4.0 GiB (measured)");
 	f->model.options = S("{\"temperature\":0.5,\"n_ctx\":1024}");
 	fit = check(f, 0);
 	expect(&fit, true, "(estimated)");
-	fit_remember(f->db, &f->model, "e", &f->worker);
+	fit_remember(f->db, "/bin/false", &f->model, "e", &f->worker);
 	f->model.options = S("{\"n_ctx\":1024,\"temperature\":0.5}"); /* the same */
 	fit = check(f, 0);
-	assert_true(fit.measured);
+	assert_int_equal(fit.by, FIT_MEASURED);
 	f->model.size_bytes++;
 	fit = check(f, 0);
-	assert_false(fit.measured);
+	assert_int_equal(fit.by, FIT_ESTIMATED);
 }
 
 static void a_worker_that_has_gone_is_not_remembered(void **state)
@@ -373,10 +376,10 @@ static void a_worker_that_has_gone_is_not_remembered(void **state)
 
 	lists(f, "Fast GPU", 8192, 8000);
 	f->worker.pid = 0;
-	fit_remember(f->db, &f->model, "e", &f->worker);
+	fit_remember(f->db, "/bin/false", &f->model, "e", &f->worker);
 	fit = check(f, 0);
-	assert_false(fit.measured);
-	fit_remember(f->db, &f->model, "no such environment", &f->worker);
+	assert_int_equal(fit.by, FIT_ESTIMATED);
+	fit_remember(f->db, "/bin/false", &f->model, "no such environment", &f->worker);
 }
 
 static void a_file_that_cannot_be_read_is_said(void **state)

@@ -53,6 +53,9 @@ static void nonsense_changes_nothing(void **state)
 		"I load: using device",
 		" buffer size =",
 		"x: Vulkan0 model buffer size = lots",
+		"x: offloaded",
+		"x: offloaded 7/3 layers to GPU",
+		"x: offloaded -1/3 layers to GPU",
 	};
 	struct load_facts f = {0};
 
@@ -60,7 +63,9 @@ static void nonsense_changes_nothing(void **state)
 		(void)load_facts_line(&f, lines[i]);
 	assert_true(f.fraction <= 0);
 	assert_false(f.ready);
-	assert_int_equal(f.device_bytes + f.host_bytes + f.mapped_bytes, 0);
+	assert_int_equal(
+		memory_sum(&f.memory.device) + memory_sum(&f.memory.host) + f.memory.mapped, 0);
+	assert_int_equal(f.layers, 0);
 	assert_string_equal(f.devices, "");
 	/* A list that does not end: the value counts, the stages don't. */
 	(void)load_facts_line(&f, STATE "{\"state\":\"loading\",\"payload\":{\"stages\":[\"a\",\"b"
@@ -77,6 +82,8 @@ static void devices_and_their_memory_are_read_from_the_log(void **state)
 		"0.00.02 I load_tensors:      Vulkan0 model buffer size =    64.00 MiB",
 		"0.00.02 I sched_reserve: Vulkan_Host compute buffer size =    14.01 MiB",
 		"0.00.03 I llama_kv_cache:    Vulkan0 KV buffer size =    32.00 MiB",
+		"0.00.03 I sched_reserve:    Vulkan0 compute buffer size =    7.00 MiB",
+		"0.00.03 I llama_context: Vulkan_Host  output buffer size =     2.00 MiB",
 	};
 	struct load_facts f = {0};
 
@@ -85,9 +92,13 @@ static void devices_and_their_memory_are_read_from_the_log(void **state)
 	assert_true(load_facts_uses(&f, "Vulkan0"));
 	assert_false(load_facts_uses(&f, "Vulkan"));
 	assert_false(load_facts_uses(&f, "Vulkan01"));
-	assert_int_equal(f.device_bytes, 96LL << 20);
-	assert_int_equal(f.mapped_bytes, 30LL << 20);
-	assert_true(f.host_bytes > 14LL << 20 && f.host_bytes < 15LL << 20);
+	assert_int_equal(f.memory.device.weights, 64LL << 20);
+	assert_int_equal(f.memory.device.cache, 32LL << 20);
+	assert_int_equal(f.memory.device.compute, 7LL << 20);
+	assert_int_equal(f.memory.mapped, 30LL << 20);
+	assert_int_equal(f.memory.host.compute >> 20, 16); /* the output too */
+	assert_int_equal(f.memory.host.weights + f.memory.host.cache, 0);
+	assert_true(f.layers_on == 31 && f.layers == 31);
 }
 
 static void each_of_several_devices_is_heard(void **state)
@@ -99,7 +110,7 @@ static void each_of_several_devices_is_heard(void **state)
 	(void)load_facts_line(&apart, "I load_tensors:   CUDA0 model buffer size =    64.00 MiB");
 	(void)load_facts_line(&apart, "I load_tensors:   CUDA1 model buffer size =    32.00 MiB");
 	assert_string_equal(apart.devices, "CUDA0 CUDA1 ");
-	assert_int_equal(apart.device_bytes, 96LL << 20);
+	assert_int_equal(memory_sum(&apart.memory.device), 96LL << 20);
 	/* split_mode tensor */
 	(void)load_facts_line(&meta, "I llama_prepare_model_devices: - device 0: CUDA0");
 	(void)load_facts_line(&meta, "I llama_prepare_model_devices: - device 1: CUDA1");
@@ -107,7 +118,7 @@ static void each_of_several_devices_is_heard(void **state)
 	(void)load_facts_line(&meta,
 			      "I load_tensors:       Meta() model buffer size =    64.00 MiB");
 	assert_string_equal(meta.devices, "CUDA0 CUDA1 ");
-	assert_int_equal(meta.device_bytes, 64LL << 20);
+	assert_int_equal(memory_sum(&meta.memory.device), 64LL << 20);
 }
 
 static void the_memory_of_conversations_is_read_from_the_log(void **state)
@@ -122,8 +133,8 @@ static void the_memory_of_conversations_is_read_from_the_log(void **state)
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		assert_false(load_facts_line(&f, lines[i]));
-	assert_int_equal(f.context_bytes, (34LL << 20) + (1 << 19));
-	assert_int_equal(f.device_bytes, 32LL << 20);
+	assert_int_equal(f.memory.host.cache, (2LL << 20) + (1 << 19));
+	assert_int_equal(memory_sum(&f.memory.device), 32LL << 20);
 }
 
 static void what_is_logged_after_the_load_is_no_fact(void **state)

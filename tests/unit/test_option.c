@@ -109,7 +109,8 @@ static void every_option_of_the_contract_is_there_and_explained(void **state)
 	for (const struct option *o = option_table(); o->name; o++) {
 		assert_ptr_equal(option_find(o->name), o);
 		assert_true(o->help[0] && o->fallback[0]);
-		assert_int_equal(o->type == OPTION_CHOICE, o->choices != NULL);
+		if (o->type != OPTION_INT) /* it may have words that stand for a number */
+			assert_int_equal(o->type == OPTION_CHOICE, o->choices != NULL);
 	}
 	assert_null(option_find("n_ctxx"));
 }
@@ -185,7 +186,8 @@ static void bad_values_are_refused_and_the_allowed_named(void **state)
 		 "must be a whole number from 256 to 16777216, not \"4096\""},
 		{"{\"n_ctx\":true}", "must be a whole number"},
 		{"{\"n_ctx\":[]}", "must be a whole number"},
-		{"{\"n_gpu_layers\":-2}", "from -1 to 1000"},
+		{"{\"n_gpu_layers\":-2}", "a whole number from -1 to 1000 or auto, not -2"},
+		{"{\"n_gpu_layers\":\"some\"}", "or auto, not \"some\""},
 		{"{\"parallel\":0}", "from 1 to 64"},
 		{"{\"parallel\":65}", "from 1 to 64"},
 		{"{\"seed\":4294967295}", "from -1 to 4294967294"},
@@ -323,6 +325,28 @@ static void defaults_are_passed_so_that_nothing_is_guessed(void **state)
 	expect_args("{\"n_gpu_layers\":-1}", true, "--n-gpu-layers all ");
 	expect_args("{\"n_gpu_layers\":20}", true, "--n-gpu-layers 20 ");
 	expect_args("{\"n_gpu_layers\":20}", false, "--n-gpu-layers 0 ");
+}
+
+/* Both runtimes are given the number that was found. */
+static void auto_layers_become_a_number(void **state)
+{
+	static const char stored[] = "{\"n_gpu_layers\":\"auto\",\"n_ctx\":512}";
+	CLEANUP(free) char *some = option_with_layers(stored, 7);
+	CLEANUP(free)
+	char *python = option_with_layers("{\"n_gpu_layers\":\"auto\",\"runtime\":\"python\"}", 7);
+	struct option_facts facts = {0};
+	CLEANUP(option_memory_done) struct option_memory m = {0};
+
+	assert_true(option_auto_layers(stored));
+	assert_false(option_auto_layers("{}") || option_auto_layers("{\"n_gpu_layers\":3}"));
+	assert_string_equal(some, "{\"n_ctx\":512,\"n_gpu_layers\":7}");
+	expect_args(some, true, "--n-gpu-layers 7 ");
+	expect_args(python, true, "\"n_gpu_layers\":7,");
+	option_memory(stored, &facts, true, &m);
+	assert_true(m.auto_layers && m.gpu_layers == INT64_MAX);
+	option_memory_done(&m);
+	option_memory(stored, &facts, false, &m);
+	assert_true(!m.auto_layers && m.gpu_layers == 0);
 }
 
 static void each_slot_has_its_own_context_when_parallel_is_set(void **state)
@@ -476,6 +500,7 @@ int main(void)
 		cmocka_unit_test(text_with_a_nul_or_too_long_is_refused),
 		cmocka_unit_test(one_conversation_may_use_the_smaller_of_trained_and_8192),
 		cmocka_unit_test(defaults_are_passed_so_that_nothing_is_guessed),
+		cmocka_unit_test(auto_layers_become_a_number),
 		cmocka_unit_test(each_slot_has_its_own_context_when_parallel_is_set),
 		cmocka_unit_test(options_become_arguments),
 		cmocka_unit_test(what_only_shunt_uses_is_no_argument),
