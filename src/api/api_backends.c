@@ -49,15 +49,6 @@ static json_t *toolkit_json(const struct backend *b, const struct toolkit *tk)
 	return j;
 }
 
-/* What the backend and every build need. */
-static void check(struct api *a, const struct backend *b, struct toolkit *tk)
-{
-	struct err missing = {0}; /* the toolkit says it in items too */
-
-	if (!envs_toolkit(a->s.envs, b, tk, &missing) && tk->count == 0)
-		b->check(tk);
-}
-
 bool toolkit_check(struct call *c, struct err *e)
 {
 	const struct backend *b = NULL;
@@ -65,7 +56,7 @@ bool toolkit_check(struct call *c, struct err *e)
 
 	if (!backend_require(c->match.part, &b, e))
 		return false;
-	check(c->api, b, &tk);
+	envs_check(c->api->s.envs, b, NULL, &tk);
 	call_set(c, "toolkit", toolkit_json(b, &tk));
 	return true;
 }
@@ -75,7 +66,7 @@ static json_t *backend_json(struct api *a, const struct backend *b)
 	json_t *j = json_object();
 	struct toolkit tk = {0};
 
-	check(a, b, &tk);
+	envs_check(a->s.envs, b, NULL, &tk);
 	json_object_set_new(j, "name", answer_text(b->name));
 	json_object_set_new(j, "title", answer_text(b->title));
 	json_object_set_new(j, "aliases", answer_text(b->aliases));
@@ -145,7 +136,7 @@ void backend_devices(struct api *a, const struct backend *b, struct backend_devi
 		(void)snprintf(ret->why_not, sizeof(ret->why_not), "%s", why.msg);
 	if (ret->count == 0)
 		return;
-	b->check(&tk);
+	envs_check(a->s.envs, b, NULL, &tk);
 	(void)snprintf(ret->driver, sizeof(ret->driver), "%s", driver_of(&tk));
 }
 

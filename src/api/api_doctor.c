@@ -44,9 +44,11 @@ bool doctor_get(struct call *c, struct err *e)
 	CLEANUP(gpus_done) struct gpus g = {0};
 	CLEANUP(json_decref) json_t *answer = NULL;
 	const char *name = call_query_text(c, "gpu_backend");
+	char compiler[ENGINE_COMPILER];
 	struct doctor d = {
 		.root = "",
 		.gpus = &g,
+		.ask = {.gpus = &g},
 		.store_dir = store_dir(a->s.store),
 		.models_dir = a->s.pull->models_dir,
 	};
@@ -54,6 +56,7 @@ bool doctor_get(struct call *c, struct err *e)
 	if (name && !backend_require(name, &d.backend, e))
 		return false;
 	engine_base_needs(a->s.engine, &d.base_disk_bytes, &d.base_memory_bytes);
+	engine_ask(a->s.engine, compiler, &d.ask);
 	json_decref(gpus_seen(a, &g));
 	answer = doctor_answer(&d);
 	json_object_update(c->reply, answer);

@@ -51,6 +51,7 @@ static json_t *env_json(const struct api *a, const struct db_env *env)
 
 	json_object_set_new(digests, "base", answer_text(env->base_digest));
 	json_object_set_new(digests, "module", answer_text(env->module_digest));
+	json_object_set_new(digests, "libraries", answer_text(env->libraries_digest));
 	json_object_set_new(digests, "python", answer_text(env->python_digest));
 	json_object_set_new(digests, "python_server", answer_text(env->server_digest));
 	json_object_set_new(j, "name", answer_text(env->name));
@@ -59,6 +60,7 @@ static json_t *env_json(const struct api *a, const struct db_env *env)
 	json_object_set_new(j, "reason", answer_text(env->reason));
 	json_object_set_new(j, "path", answer_text(path));
 	json_object_set_new(j, "digests", digests);
+	json_object_set_new(j, "arch", answer_text(env->arch));
 	json_object_set_new(j, "size_bytes", json_integer(env->size_bytes));
 	json_object_set_new(j, "verification", verification_json(env));
 	json_object_set_new(j, "python", python_json(a, env, path));

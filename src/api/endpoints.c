@@ -11,10 +11,6 @@
 
 #define BACKEND_FIELD(need, help) FIELD("gpu_backend", FIELD_TEXT, need, help, .form = FORM_BACKEND)
 
-static const struct field backend_fields[] = {
-	BACKEND_FIELD(true, "what to compute on"),
-	{0},
-};
 static const struct field estimate_fields[] = {
 	BACKEND_FIELD(false, "absent: the model's; its environment need not be there"),
 	{0},
@@ -33,16 +29,26 @@ static const struct field show_fields[] = {
 	FIELD("verbose", FIELD_BOOL, false, "changes nothing"),
 	{0},
 };
+static const struct field create_fields[] = {
+	BACKEND_FIELD(true, "what to compute on"),
+	FIELD("arch", FIELD_TEXT, false, "GPU architectures to build for, as 86,90; without: those of the GPUs here", .max = 100),
+	FIELD("provision", FIELD_BOOL, false, "a compiler that is not installed may be fetched with pip", .fallback = "false"),
+	{0},
+};
 static const struct field switch_fields[] = {
 	FIELD("gpu_backend", FIELD_TEXT, true, "where the model goes; auto: to the fastest that is ready", .form = FORM_BACKEND_OR_AUTO),
 	FIELD("reload", FIELD_TEXT | FIELD_BOOL, false, "auto: restart the worker of a loaded model; true: load it in any case; false: unload it", .choices = "auto", .fallback = "\"auto\""),
 	FIELD("force", FIELD_BOOL, false, "ends another switch under way, and does not wait for running requests", .fallback = "false"),
+	FIELD("arch", FIELD_TEXT, false, "GPU architectures to build for, as 86,90; without: those of the GPUs here", .max = 100),
+	FIELD("provision", FIELD_BOOL, false, "a compiler that is not installed may be fetched with pip", .fallback = "false"),
 	{0},
 };
 static const struct field rebuild_fields[] = {
 	BACKEND_FIELD(true, "which it gets"),
 	FIELD("reload", FIELD_TEXT | FIELD_BOOL, false, "auto: restart the worker of a loaded model; true: load it in any case; false: unload it", .choices = "auto", .fallback = "\"auto\""),
 	FIELD("force", FIELD_BOOL, false, "ends another switch under way, and does not wait for running requests", .fallback = "false"),
+	FIELD("arch", FIELD_TEXT, false, "GPU architectures to build for, as 86,90; without: those of the GPUs here", .max = 100),
+	FIELD("provision", FIELD_BOOL, false, "a compiler that is not installed may be fetched with pip", .fallback = "false"),
 	{0},
 };
 static const struct field benchmark_fields[] = {
@@ -73,6 +79,7 @@ static const struct field delete_query[] = {
 	{0},
 };
 static const struct field wait_query[] = {
+	FIELD("provision", FIELD_BOOL, false, "a compiler that is not installed may be fetched with pip", .fallback = "false"),
 	FIELD("wait", FIELD_BOOL, false, "answer when it is loaded; false: at once", .fallback = "true"),
 	{0},
 };
@@ -179,7 +186,7 @@ const struct endpoint endpoint_table[] = {
 	 NULL, "estimateModel", "What a load would take, and whether it fits; nothing is kept or begun", estimate_answer, "409"},
 	{"POST",   M "/{id}/unload",                model_unload,             force_fields,     false,
 	 NULL, "unloadModel", "Stop its worker and free its memory", model_answer, "409"},
-	{"POST",   M "/{id}/create-environment",    model_create_environment, backend_fields,   false,
+	{"POST",   M "/{id}/create-environment",    model_create_environment, create_fields,   false,
 	 NULL, "createEnvironment", "Build its environment of a backend, without a switch", switch_answer, "409 424 507"},
 	{"GET",    M "/{id}/environment-status",    model_environment_status, NULL,             false,
 	 NULL, "getEnvironmentStatus", "Its environments, one entry a backend", env_status_answer, ""},

@@ -21,7 +21,7 @@ static bool check(const struct call *c, const json_t *options, const char *id, c
 		return false;
 	environment = id && b ? env_name(id, b->name) : NULL;
 	return !b || (environment && envs_ready(c->api->s.envs, environment, b, NULL)) ||
-	       envs_toolkit(c->api->s.envs, b, &tk, e);
+	       envs_toolkit(c->api->s.envs, environment, b, NULL, &tk, e);
 }
 
 static bool add_path(struct call *c, const char *path, const char *id, const char *options,
@@ -37,8 +37,8 @@ static bool add_path(struct call *c, const char *path, const char *id, const cha
 	switcher_model_added(c->api->s.switcher, m.id);
 	log_info("model added model=%s path=\"%s\"", m.id, m.path);
 	if (backend) {
-		ok = switch_backend(c->api->s.switcher, m.id, backend, RELOAD_NO, false, &answer,
-				    e);
+		ok = switch_backend(c->api->s.switcher, m.id, backend, RELOAD_NO, false, NULL,
+				    &answer, e);
 		if (ok) {
 			call_set(c, "task_id", answer_text(answer.task));
 			call_set(c, "environment", answer_text(answer.environment));

@@ -28,6 +28,21 @@ static bool require(struct call *c, struct err *e)
 	return ok;
 }
 
+/* What a request says of the environment that has to be made for it. */
+static bool wish_of(const struct call *c, struct env_wish *ret, struct err *e)
+{
+	const char *arch = call_text(c, "arch");
+	const struct backend *b = backend_find(call_text(c, "gpu_backend"));
+
+	ret->provision = call_bool(c, "provision");
+	if (!arch)
+		return true;
+	if (b && b->arch_parse)
+		return b->arch_parse(arch, ret->arch, sizeof(ret->arch), e);
+	return err_set(e, ERR_INVALID, "arch is for a build for CUDA, not for %s",
+		       call_text(c, "gpu_backend"));
+}
+
 static void answer_task(struct call *c, struct switch_answer *answer)
 {
 	call_set(c, "task_id", answer_text(answer->task));
@@ -42,9 +57,11 @@ bool model_switch_backend(struct call *c, struct err *e)
 {
 	const char *id = c->match.part, *backend = call_text(c, "gpu_backend");
 	struct switch_answer answer = {0};
+	struct env_wish wish = {0};
 
-	if (!require(c, e) || !switch_backend(c->api->s.switcher, id, backend, reload_of(c),
-					      call_bool(c, "force"), &answer, e))
+	if (!require(c, e) || !wish_of(c, &wish, e) ||
+	    !switch_backend(c->api->s.switcher, id, backend, reload_of(c), call_bool(c, "force"),
+			    &wish, &answer, e))
 		return false;
 	log_info("switch asked model=%s backend=%s task=%s instant=%d", id, backend, answer.task,
 		 answer.instant);
@@ -55,9 +72,11 @@ bool model_switch_backend(struct call *c, struct err *e)
 bool model_create_environment(struct call *c, struct err *e)
 {
 	struct switch_answer answer = {0};
+	struct env_wish wish = {0};
 
-	if (!require(c, e) || !switch_create_environment(c->api->s.switcher, c->match.part,
-							 call_text(c, "gpu_backend"), &answer, e))
+	if (!require(c, e) || !wish_of(c, &wish, e) ||
+	    !switch_create_environment(c->api->s.switcher, c->match.part,
+				       call_text(c, "gpu_backend"), &wish, &answer, e))
 		return false;
 	answer_task(c, &answer);
 	return true;
@@ -67,9 +86,11 @@ bool environments_rebuild(struct call *c, struct err *e)
 {
 	const char *backend = call_text(c, "gpu_backend");
 	struct switch_answer answer = {0};
+	struct env_wish wish = {0};
 
-	if (!switch_rebuild(c->api->s.switcher, c->match.part, backend, reload_of(c),
-			    call_bool(c, "force"), &answer, e))
+	if (!wish_of(c, &wish, e) ||
+	    !switch_rebuild(c->api->s.switcher, c->match.part, backend, reload_of(c),
+			    call_bool(c, "force"), &wish, &answer, e))
 		return false;
 	log_info("rebuild asked environment=%s backend=%s task=%s", answer.environment, backend,
 		 answer.task);
@@ -106,12 +127,13 @@ static bool wait_for(struct call *c, const char *task, struct err *e)
 bool model_load(struct call *c, struct err *e)
 {
 	CLEANUP(free) char *old = NULL;
+	const struct env_wish wish = {.provision = call_query_bool(c, "provision")};
 	char task[TASK_ID_SIZE] = "";
 	struct err ignored = {0};
 
 	if (!require(c, e) || !model_merge_options(c->api, c->match.part, c->body, &old, e))
 		return false;
-	if (!switch_load(c->api->s.switcher, c->match.part, task, e)) {
+	if (!switch_load(c->api->s.switcher, c->match.part, &wish, task, e)) {
 		/* What was refused changes nothing. */
 		if (old && json_object_size(c->body) &&
 		    !db_model_set_options(c->api->s.db, c->match.part, old, &ignored))

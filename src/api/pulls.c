@@ -40,7 +40,7 @@ static bool finish(struct api *a, const struct pull *p, const char *id, struct e
 	if (json_object_size(p->options) && !model_merge_options(a, id, p->options, NULL, e))
 		return false;
 	if (p->backend &&
-	    !switch_backend(a->s.switcher, id, p->backend, RELOAD_NO, false, &answer, e))
+	    !switch_backend(a->s.switcher, id, p->backend, RELOAD_NO, false, NULL, &answer, e))
 		return false;
 	free(answer.environment);
 	return true;

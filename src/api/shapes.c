@@ -212,6 +212,7 @@ const struct field answers_health_model[] = {
 static const struct field digest_fields[] = {
 	FIELD("base", TEXT_NULL, true, "the server and the CPU's part"),
 	FIELD("module", TEXT_NULL, true, "the backend's part"),
+	FIELD("libraries", TEXT_NULL, true, "what the module runs with, where it is not the system's"),
 	FIELD("python", TEXT_NULL, true, "llama-cpp-python"),
 	FIELD("python_server", TEXT_NULL, true, "what the runtime python needs besides"),
 	{0},
@@ -237,6 +238,7 @@ static const struct shape python_shape = {"Python", "llama-cpp-python in the env
 	FIELD("reason", TEXT_NULL, true, "why it failed"),                                       \
 	FIELD("path", TEXT_NULL, true, "its folder"),                                            \
 	OBJECT_FIELD("digests", true, "its builds", digest_shape),                          \
+	FIELD("arch", TEXT_NULL, true, "it was to be built for; null: the GPUs that are here"),  \
 	FIELD("size_bytes", INT, true, "of its builds, which others may share"),                 \
 	FIELD("verification", FIELD_OBJECT | FIELD_NULL, true, "null: not yet",                  \
 	 .shape = &verification_shape),                                                     \

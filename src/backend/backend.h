@@ -37,7 +37,23 @@ struct toolkit {
 	bool can_build;
 	bool can_run;       /* driver or device looks present; the proof is verification */
 	char why_not[256];  /* "" when both can */
+	char remedy[256];   /* what helps, where packages of the distribution do not; "" */
 	char compiler[128]; /* toolkit version that goes into the digest, "" for none */
+	char root[256];     /* folder of the system's toolkit, "": none, or not asked for */
+	char arch[128];     /* CMake's list of architectures, "": the backend has none */
+	bool fetched;       /* not the system's toolkit but the one on offer */
+};
+
+struct gpus;
+/* What a check is told. Zeroes will do: then less is known. */
+struct toolkit_ask {
+	const struct gpus *gpus; /* NULL: they are asked for */
+	const char *self;        /* our program, which does that in a child */
+	const char *arch;     /* architectures to build for, as arch_parse() has them; NULL: those
+				 of the GPUs that are here */
+	const char *compiler; /* the C++ compiler: "gcc 12.2.0 x86_64-linux-gnu" */
+	const char *offer;    /* version of the CUDA toolkit that can be fetched */
+	int64_t offer_bytes;  /* to fetch */
 };
 
 struct backend {
@@ -54,10 +70,13 @@ struct backend {
 	/* What a worker takes beside its buffers: the driver's context on the device, and of the
 	 * process, with its vocabulary and code. */
 	int64_t device_extra_bytes, host_extra_bytes;
-	void (*check)(struct toolkit *ret);
-	/* More cmake arguments from what is found here (architectures, toolkit root). May be NULL.
-	 */
+	void (*check)(const struct toolkit_ask *ask, struct toolkit *ret);
+	/* More cmake arguments from what the check found (architectures, toolkit root). May be
+	 * NULL. */
 	void (*cmake_args)(const struct toolkit *tk, struct strv *args);
+	/* A user's list of architectures ("90, 86") in its one form ("86,90"); ERR_INVALID. NULL:
+	 * it is built for none in particular. */
+	bool (*arch_parse)(const char *text, char *ret, size_t size, struct err *e);
 };
 
 /* By name or alias, any case; NULL: unknown. */

@@ -4,7 +4,7 @@
 #include "backend/backends.h"
 #include "backend/toolkit.h"
 
-static void check(struct toolkit *tk)
+static void check(const struct toolkit_ask *ask, struct toolkit *tk)
 {
 	*tk = (struct toolkit){0};
 	toolkit_conclude(tk);

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "backend/backends.h"
+#include "backend/cuda_fit.h"
+#include "backend/nvml.h"
 #include "backend/toolkit.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -45,23 +47,6 @@ static const struct toolkit_need device = {
 	{"nvidia-driver", "akmod-nvidia", "nvidia-open", "nvidia-open-driver-G06-signed-kmp"},
 };
 
-/* The oldest driver that runs what a toolkit compiles (with minor version compatibility). */
-static const struct {
-	int toolkit;
-	const char *driver;
-} drivers[] = {{13, "580"}, {12, "525"}, {11, "450"}};
-
-const char *cuda_driver_for(const char *nvcc_version)
-{
-	int major = (int)strtol(nvcc_version, NULL, 10);
-
-	for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
-		if (major >= drivers[i].toolkit)
-			return drivers[i].driver;
-	}
-	return "any";
-}
-
 static bool has_nvcc(const char *root)
 {
 	CLEANUP(free) char *path = mem_printf("%s/bin/nvcc", root);
@@ -88,21 +73,6 @@ static char *find_root(void)
 	return NULL;
 }
 
-static void check_nvcc(struct toolkit *tk, const char *root, char *ret_version, size_t size)
-{
-	CLEANUP(free) char *path = toolkit_program("nvcc", root);
-
-	toolkit_add_program(tk, &nvcc, path, "release ", ret_version, size);
-}
-
-static void check_header(struct toolkit *tk, const struct toolkit_need *need, const char *name,
-			 const char *root)
-{
-	CLEANUP(free) char *path = toolkit_header(name, root);
-
-	toolkit_add(tk, need, path);
-}
-
 bool cuda_driver_version(const char *text, char *ret, size_t size)
 {
 	/* "… Kernel Module for x86_64  580.65.06  Release Build": the first double space */
@@ -111,19 +81,54 @@ bool cuda_driver_version(const char *text, char *ret, size_t size)
 	return module != NULL && toolkit_version(module, "  ", ret, size);
 }
 
-static void check_driver(struct toolkit *tk, const char *nvcc_version)
+/* What the driver tells; of one whose NVML is missing, what the kernel does. */
+static void learn_driver(const struct gpus *g, struct cuda_facts *f)
 {
-	struct toolkit_need need = {"NVIDIA driver", cuda_driver_for(nvcc_version), true, {0}};
 	CLEANUP(free) char *text = NULL;
 	struct err e = {0};
-	char version[32];
 
-	memcpy(need.packages, device.packages, sizeof(need.packages));
+	(void)snprintf(f->driver, sizeof(f->driver), "%s", g->nvidia_driver);
+	(void)snprintf(f->newest, sizeof(f->newest), "%s", g->nvidia_cuda);
 	/* Absent under WSL, where the Windows driver is used: verification will tell. */
-	if (!fs_read("/proc/driver/nvidia/version", 4096, &text, NULL, &e))
+	if (!f->driver[0] && fs_read("/proc/driver/nvidia/version", 4096, &text, NULL, &e))
+		(void)cuda_driver_version(text, f->driver, sizeof(f->driver));
+	if (f->driver[0] && !f->newest[0])
+		(void)snprintf(f->newest, sizeof(f->newest), "%s", cuda_of_driver(f->driver));
+}
+
+/* Those asked for, else those of the GPUs that are here: "9.0" is 90. */
+static void learn_archs(const struct toolkit_ask *ask, const struct gpus *g, struct cuda_facts *f)
+{
+	struct err e = {0};
+
+	if (ask->arch) {
+		(void)!cuda_parse_archs(ask->arch, f, &e); /* was looked at where it came in */
 		return;
-	if (cuda_driver_version(text, version, sizeof(version)))
-		toolkit_add(tk, &need, version);
+	}
+	for (size_t i = 0; i < g->count; i++) {
+		char major[3], minor[3], text[8];
+
+		if (sscanf(g->list[i].capability, "%2[0-9].%2[0-9]", major, minor) != 2)
+			continue;
+		(void)snprintf(text, sizeof(text), "%s%s", major, minor);
+		(void)cuda_add_arch(f, text, g->list[i].name);
+	}
+}
+
+static void learn(const struct toolkit_ask *ask, struct cuda_facts *ret, struct err *ret_no_gpu)
+{
+	CLEANUP(gpus_done) struct gpus asked = {0};
+	const struct gpus *g = ask->gpus ? ask->gpus : &asked;
+
+	*ret = (struct cuda_facts){0};
+	if (ask->gpus)
+		*ret_no_gpu = g->nvidia_why_not;
+	else if (ask->self)
+		(void)!nvml_read(ask->self, &asked, ret_no_gpu);
+	(void)snprintf(ret->compiler, sizeof(ret->compiler), "%s",
+		       ask->compiler ? ask->compiler : "");
+	learn_driver(g, ret);
+	learn_archs(ask, g, ret);
 }
 
 static void check_device(struct toolkit *tk)
@@ -143,60 +148,189 @@ static void check_device(struct toolkit *tk)
 	toolkit_add(tk, &device, NULL);
 }
 
-static void check(struct toolkit *tk)
-{
-	CLEANUP(free) char *root = find_root();
-	CLEANUP(free) char *so = toolkit_library("libcuda.so.1");
+/* --- which toolkit ---------------------------------------------------------------------------- */
+
+/* The one that is installed. */
+struct system {
+	char *root, *nvcc, *runtime, *cublas; /* NULL: not found */
 	char version[32];
+	bool fits; /* as far as its headers are there */
+};
+
+static void system_done_p(struct system *s)
+{
+	free(s->root);
+	free(s->nvcc);
+	free(s->runtime);
+	free(s->cublas);
+}
+
+static void find_system(struct system *s)
+{
+	const char *argv[] = {NULL, "--version", NULL};
+	CLEANUP(free) char *text = NULL;
+
+	s->root = find_root();
+	s->nvcc = toolkit_program("nvcc", s->root);
+	s->runtime = toolkit_header("cuda_runtime.h", s->root);
+	s->cublas = toolkit_header("cublas_v2.h", s->root);
+	argv[0] = s->nvcc;
+	text = s->nvcc ? toolkit_output(argv) : NULL;
+	if (!text || !toolkit_version(text, "release ", s->version, sizeof(s->version)))
+		s->version[0] = '\0';
+}
+
+/* Is it to be used? */
+static bool system_fits(struct system *s, const struct cuda_facts *f, struct err *e)
+{
+	if (!s->nvcc)
+		return err_set(e, ERR_TOOLKIT, "no nvcc");
+	if (!s->version[0])
+		return err_set(e, ERR_TOOLKIT, "%s does not answer --version", s->nvcc);
+	if (!cuda_fits(s->version, f, e))
+		return false;
+	s->fits = true;
+	return (s->runtime && s->cublas) ||
+	       err_set(e, ERR_TOOLKIT, "the CUDA toolkit %s has no %s", s->version,
+		       s->runtime ? "cublas_v2.h" : "cuda_runtime.h");
+}
+
+static void use_system(struct toolkit *tk, const struct system *s)
+{
+	toolkit_add(tk, &nvcc, s->version);
+	toolkit_add(tk, &runtime, s->runtime);
+	toolkit_add(tk, &cublas, s->cublas);
+	(void)snprintf(tk->compiler, sizeof(tk->compiler), "nvcc %s", s->version);
+	(void)snprintf(tk->root, sizeof(tk->root), "%s", s->root ? s->root : "");
+}
+
+static void use_offer(struct toolkit *tk, const struct toolkit_ask *ask, const struct system *s,
+		      const struct err *why_not)
+{
+	static const struct toolkit_need here = {"installed nvcc", "any", false, {0}};
+	char found[96];
+
+	(void)snprintf(found, sizeof(found), "%s from pip, %lld MB", ask->offer,
+		       (long long)(ask->offer_bytes / 1000000));
+	toolkit_add(tk, &nvcc, found);
+	if (s->nvcc)
+		toolkit_add(tk, &here, why_not->msg);
+	(void)snprintf(tk->compiler, sizeof(tk->compiler), "nvcc %s from pip", ask->offer);
+	tk->fetched = true;
+}
+
+/* Neither can be used: what is wrong with the one that is here, or what keeps us from fetching the
+ * other. */
+static void use_none(struct toolkit *tk, const struct system *s, const struct err *no_system,
+		     const struct err *no_offer)
+{
+	const struct err *why = s->nvcc || !no_offer->kind ? no_system : no_offer;
+
+	if (s->fits)
+		toolkit_add(tk, &nvcc, s->version);
+	else if (s->nvcc || no_offer->kind)
+		toolkit_add_unusable(tk, &nvcc, why->msg);
+	else
+		toolkit_add(tk, &nvcc, NULL);
+	toolkit_add(tk, &runtime, s->runtime);
+	toolkit_add(tk, &cublas, s->cublas);
+	(void)snprintf(tk->remedy, sizeof(tk->remedy), "%s", why->hint);
+}
+
+static void choose(struct toolkit *tk, const struct toolkit_ask *ask, const struct cuda_facts *f)
+{
+	CLEANUP(system_done) struct system s = {0};
+	struct err no_system = {0}, no_offer = {0};
+
+	find_system(&s);
+	if (system_fits(&s, f, &no_system))
+		use_system(tk, &s);
+	else if (ask->offer && cuda_fits(ask->offer, f, &no_offer))
+		use_offer(tk, ask, &s, &no_system);
+	else
+		use_none(tk, &s, &no_system, &no_offer);
+}
+
+/* --- what it is built for --------------------------------------------------------------------- */
+
+/* For all that llama.cpp knows it would take hours to compile, mostly for GPUs that nobody has
+ * here: so somebody has to say it. */
+static void check_archs(struct toolkit *tk, const struct cuda_facts *f, const struct err *no_gpu)
+{
+	static const struct toolkit_need need = {"GPU architecture", "any", false, {0}};
+	CLEANUP(buf_done) struct buf text = {0};
+	CLEANUP(buf_done) struct buf list = {0};
+
+	for (size_t i = 0; i < f->arch_count; i++) {
+		const struct cuda_arch *a = &f->archs[i];
+
+		buf_printf(&text, "%s%s%s%s", i > 0 ? ", " : "", a->text, a->name[0] ? " " : "",
+			   a->name);
+		buf_printf(&list, "%s%s-real", i > 0 ? ";" : "", a->text);
+	}
+	if (f->arch_count > 0) {
+		toolkit_add(tk, &need, text.data);
+		(void)snprintf(tk->arch, sizeof(tk->arch), "%s", list.data);
+		return;
+	}
+	toolkit_add_unusable(tk, &need,
+			     no_gpu->msg[0] ? no_gpu->msg : "no NVIDIA GPU tells its own");
+	(void)snprintf(tk->remedy, sizeof(tk->remedy), "%s",
+		       "say what to build for: --arch 90 for compute capability 9.0 (arch in the "
+		       "API)");
+}
+
+static void check_driver(struct toolkit *tk, const struct cuda_facts *f)
+{
+	struct toolkit_need need = {"NVIDIA driver", "any", true, {0}};
+	char version[32] = "";
+
+	if (!f->driver[0])
+		return;
+	memcpy(need.packages, device.packages, sizeof(need.packages));
+	if (toolkit_version(tk->compiler, NULL, version, sizeof(version)))
+		need.needed = cuda_driver_for(version);
+	toolkit_add(tk, &need, f->driver);
+}
+
+static void check(const struct toolkit_ask *ask, struct toolkit *tk)
+{
+	CLEANUP(free) char *so = toolkit_library("libcuda.so.1");
+	struct err no_gpu = {0};
+	struct cuda_facts facts;
 
 	*tk = (struct toolkit){0};
-	check_nvcc(tk, root, version, sizeof(version));
-	check_header(tk, &runtime, "cuda_runtime.h", root);
-	check_header(tk, &cublas, "cublas_v2.h", root);
+	learn(ask, &facts, &no_gpu);
+	choose(tk, ask, &facts);
+	check_archs(tk, &facts, &no_gpu);
 	toolkit_add(tk, &library, so);
-	check_driver(tk, version);
+	check_driver(tk, &facts);
 	check_device(tk);
-	if (version[0] != '\0')
-		(void)snprintf(tk->compiler, sizeof(tk->compiler), "nvcc %s", version);
 	toolkit_conclude(tk);
 }
 
-void cuda_architectures(const char *text, struct buf *b)
+static bool arch_parse(const char *text, char *ret, size_t size, struct err *e)
 {
-	for (; *text != '\0'; text += strcspn(text, "\n"), text += *text == '\n') {
-		char major[3];
-		char minor[3];
-		char arch[24];
-		size_t len = 0;
+	struct cuda_facts f = {0};
+	CLEANUP(buf_done) struct buf list = {0};
 
-		if (sscanf(text, "%2[0-9].%2[0-9]", major, minor) != 2)
-			continue;
-		len = (size_t)snprintf(arch, sizeof(arch), ";%s%s-real", major, minor);
-		/* with the ';' before it, lest 20 be found in 120 */
-		if (b->len > 0 &&
-		    (strncmp(b->data, arch + 1, len - 1) == 0 || strstr(b->data, arch) != NULL))
-			continue;
-		buf_str(b, b->len > 0 ? arch : arch + 1);
-	}
+	if (!cuda_parse_archs(text, &f, e))
+		return false;
+	for (size_t i = 0; i < f.arch_count; i++)
+		buf_printf(&list, "%s%s", i > 0 ? "," : "", f.archs[i].text);
+	(void)snprintf(ret, size, "%s", list.data);
+	return true;
 }
 
 static void cmake_args(const struct toolkit *tk, struct strv *args)
 {
-	const char *const smi[] = {"nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader",
-				   NULL};
-	CLEANUP(free) char *root = find_root();
-	CLEANUP(free) char *text = toolkit_output(smi);
-	CLEANUP(buf_done) struct buf archs = {0};
-
 	strv_add(args, "-DGGML_CUDA_NCCL=OFF");
-	if (root != NULL) {
-		strv_printf(args, "-DCUDAToolkit_ROOT=%s", root);
-		strv_printf(args, "-DCMAKE_CUDA_COMPILER=%s/bin/nvcc", root);
+	if (tk->root[0]) {
+		strv_printf(args, "-DCUDAToolkit_ROOT=%s", tk->root);
+		strv_printf(args, "-DCMAKE_CUDA_COMPILER=%s/bin/nvcc", tk->root);
 	}
-	if (text != NULL)
-		cuda_architectures(text, &archs);
-	if (archs.len > 0) /* else llama.cpp's own list, which takes long to compile */
-		strv_printf(args, "-DCMAKE_CUDA_ARCHITECTURES=%s", archs.data);
+	if (tk->arch[0])
+		strv_printf(args, "-DCMAKE_CUDA_ARCHITECTURES=%s", tk->arch);
 }
 
 const struct backend backend_cuda = {
@@ -214,4 +348,5 @@ const struct backend backend_cuda = {
 	.host_extra_bytes = 256LL << 20,
 	.check = check,
 	.cmake_args = cmake_args,
+	.arch_parse = arch_parse,
 };

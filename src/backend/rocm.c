@@ -67,7 +67,7 @@ static void check_device(struct toolkit *tk)
 		toolkit_add(tk, &device, NULL);
 }
 
-static void check(struct toolkit *tk)
+static void check(const struct toolkit_ask *ask, struct toolkit *tk)
 {
 	char version[32];
 

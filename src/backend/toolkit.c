@@ -109,6 +109,8 @@ bool toolkit_require(const struct backend *b, const struct toolkit *tk, struct e
 	toolkit_packages(tk, false, &packages);
 	(void)err_set(e, ERR_TOOLKIT, "%s cannot be built here: missing %s",
 		      b ? b->title : "llama.cpp", missing.data);
+	if (tk->remedy[0] != '\0')
+		return err_hint(e, "%s", tk->remedy);
 	if (packages.len == 0)
 		return false;
 	distro_install_command(distro_here(), packages.data, command, sizeof(command));

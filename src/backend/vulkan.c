@@ -121,7 +121,7 @@ static void check_access(struct toolkit *tk)
 	globfree(&nodes);
 }
 
-static void check(struct toolkit *tk)
+static void check(const struct toolkit_ask *ask, struct toolkit *tk)
 {
 	CLEANUP(free) char *so = toolkit_library("libvulkan.so");
 	CLEANUP(free) char *so1 = toolkit_library("libvulkan.so.1");

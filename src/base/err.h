@@ -20,6 +20,7 @@
 	X(ERR_CONFLICT,      "conflict",            409, 4)             \
 	X(ERR_TOO_LARGE,     "too_large",           413, 1)             \
 	X(ERR_TOOLKIT,       "toolkit_missing",     424, 1)             \
+	X(ERR_CONSENT,       "consent_needed",      424, 1)             \
 	X(ERR_BUSY,          "busy",                429, 1)             \
 	X(ERR_CANCELLED,     "cancelled",           409, 1)             \
 	X(ERR_SYSTEM,        "internal",            500, 1)             \

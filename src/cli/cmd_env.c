@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/consent.h"
 #include "cli/follow.h"
 #include "cli/term.h"
 
@@ -75,13 +76,15 @@ static bool create(const struct cli_options *o, const struct args *a, struct err
 	CLEANUP(json_decref) json_t *answer = NULL;
 	CLEANUP(free) char *id = NULL;
 	CLEANUP(free) char *escaped = NULL;
+	CLEANUP(free) char *path = NULL;
 
 	if (a->count != 3)
 		return err_set(e, ERR_INVALID, "usage: shunt env create MODEL BACKEND");
 	if (!client_model(o, a->words[1], &id, &escaped, e))
 		return false;
-	return client_call(o, NULL, json_pack("{ss}", "gpu_backend", a->words[2]), &answer, e,
-			   "/llm/api/models/%s/create-environment", escaped) &&
+	path = mem_printf("/llm/api/models/%s/create-environment", escaped);
+	return consent_call(o, a, json_pack("{ss}", "gpu_backend", a->words[2]), &answer, e,
+			    path) &&
 	       see_it_through(o, a, answer, e);
 }
 
@@ -90,6 +93,7 @@ static bool rebuild(const struct cli_options *o, const struct args *a, struct er
 	CLEANUP(json_decref) json_t *answer = NULL;
 	CLEANUP(json_decref) json_t *body = NULL;
 	CLEANUP(free) char *escaped = NULL;
+	CLEANUP(free) char *path = NULL;
 
 	if (a->count != 3)
 		return err_set(e, ERR_INVALID, "usage: shunt env rebuild NAME BACKEND");
@@ -97,8 +101,8 @@ static bool rebuild(const struct cli_options *o, const struct args *a, struct er
 	body = json_pack("{ss sb}", "gpu_backend", a->words[2], "force", args_has(a, "force"));
 	if (args_has(a, "no-reload"))
 		json_object_set_new(body, "reload", json_false());
-	return client_call(o, NULL, STEAL(body), &answer, e, "/llm/api/venv/%s/rebuild", escaped) &&
-	       see_it_through(o, a, answer, e);
+	path = mem_printf("/llm/api/venv/%s/rebuild", escaped);
+	return consent_call(o, a, STEAL(body), &answer, e, path) && see_it_through(o, a, answer, e);
 }
 
 static bool with_name(const struct cli_options *o, const struct args *a, const char *method,

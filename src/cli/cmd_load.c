@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/consent.h"
 #include "cli/follow.h"
 #include "cli/option_pair.h"
 #include "cli/term.h"
@@ -84,21 +85,30 @@ static bool estimate(const struct cli_options *o, const char *escaped, const str
 	return true;
 }
 
-/* Takes body. */
-static bool load(const struct cli_options *o, const char *escaped, const struct args *a,
-		 json_t *body, struct err *e)
+/* To its end unless detached. */
+static bool begin(const struct cli_options *o, const char *escaped, const struct args *a,
+		  json_t *body, bool provision, struct err *e)
 {
 	CLEANUP(json_decref) json_t *answer = NULL;
 
-	if (!client_call(o, NULL, body, &answer, e, "/llm/api/models/%s/load?wait=false", escaped))
+	if (!client_call(o, NULL, json_incref(body), &answer, e,
+			 "/llm/api/models/%s/load?wait=false%s", escaped,
+			 provision ? "&provision=true" : ""))
 		return false;
-	if (args_has(a, "detach")) {
-		if (o->json)
-			client_print(answer);
-		return true;
-	}
-	return follow_task(o, client_text(answer, "task_id"), false, NULL, e) &&
-	       switch_print(o, escaped, e);
+	if (!args_has(a, "detach"))
+		return follow_task(o, client_text(answer, "task_id"), false, NULL, e);
+	if (o->json)
+		client_print(answer);
+	return true;
+}
+
+static bool load(const struct cli_options *o, const char *escaped, const struct args *a,
+		 json_t *body, struct err *e)
+{
+	if (!begin(o, escaped, a, body, args_has(a, "yes"), e) &&
+	    !(consent_given(o, e) && begin(o, escaped, a, body, true, e)))
+		return false;
+	return args_has(a, "detach") || switch_print(o, escaped, e);
 }
 
 bool command_load(const struct cli_options *o, const struct args *a, struct err *e)
@@ -117,5 +127,5 @@ bool command_load(const struct cli_options *o, const struct args *a, struct err 
 			return false;
 	if (!client_model(o, a->words[0], &id, &escaped, e))
 		return false;
-	return only ? estimate(o, escaped, a, STEAL(body), e) : load(o, escaped, a, STEAL(body), e);
+	return only ? estimate(o, escaped, a, STEAL(body), e) : load(o, escaped, a, body, e);
 }

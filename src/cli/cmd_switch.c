@@ -6,6 +6,7 @@
 
 #include "cli/client.h"
 #include "cli/command.h"
+#include "cli/consent.h"
 #include "cli/follow.h"
 #include "cli/term.h"
 
@@ -42,13 +43,14 @@ bool switch_model(const struct cli_options *o, const char *id, const char *backe
 	CLEANUP(json_decref) json_t *answer = NULL;
 	CLEANUP(json_decref) json_t *task = NULL;
 	CLEANUP(free) char *escaped = client_escape(id);
+	CLEANUP(free) char *path = mem_printf("/llm/api/models/%s/switch-backend", escaped);
 	json_t *body = json_pack("{ss}", "gpu_backend", backend);
 
 	if (a && args_has(a, "no-reload"))
 		json_object_set_new(body, "reload", json_false());
 	if (a && args_has(a, "force"))
 		json_object_set_new(body, "force", json_true());
-	if (!client_call(o, NULL, body, &answer, e, "/llm/api/models/%s/switch-backend", escaped))
+	if (!consent_call(o, a, body, &answer, e, path))
 		return false;
 	if (a && args_has(a, "detach")) {
 		if (o->json)

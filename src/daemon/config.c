@@ -48,6 +48,7 @@ static const struct key keys[] = {
 	{"build_priority",  VALUE_TEXT,  AT(build_priority),  "idle",  0, value_is_priority,  "idle: compilers take the time that nobody else wants; normal"},
 	{"engine_source",   VALUE_TEXT,  AT(engine_source),   "",      0, NULL,               "pip:…, a URL with sha256=…, a folder, an archive"},
 	{"engine_cpu",      VALUE_TEXT,  AT(engine_cpu),      "native", 0, value_is_cpu,      "CPU that builds are made for: native, x86-64-v4, x86-64-v3, x86-64-v2"},
+	{"toolkit_provision", VALUE_TEXT, AT(toolkit_provision), "ask", 0, value_is_provision, "compilers that pip has: ask, auto: fetched where none is installed, never"},
 	{"worker_env",      VALUE_TEXT,  AT(worker_env),      "",      0, value_is_variables, "variables for workers: NAME=VALUE …"},
 	{"hf_endpoint",     VALUE_TEXT,  AT(hf_endpoint),     "https://huggingface.co", 0, value_is_endpoint, "where hf: models come from: Hugging Face, or a mirror"},
 	{"hf_token_file",   VALUE_PATH,  AT(hf_token_file),   "",      0, NULL,               "file with the token for private models; goes to hf_endpoint only"},

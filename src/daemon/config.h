@@ -16,6 +16,7 @@
 struct config {
 	char *listen, *socket, *state_dir, *store_dir;
 	char *api_key_file, *allowed_hosts, *allowed_origins;
+	char *toolkit_provision;
 	char *engine_source, *engine_cpu, *worker_env, *log_level, *build_priority;
 	char *hf_endpoint, *hf_token_file, *offline, *fetch_media;
 	int64_t idle_unload_ms;

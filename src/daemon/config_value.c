@@ -110,6 +110,13 @@ bool value_is_yes_no(const char *text, struct err *e)
 	return err_set(e, ERR_INVALID, "'%.64s': expected yes or no", text);
 }
 
+bool value_is_provision(const char *text, struct err *e)
+{
+	if (strcmp(text, "ask") == 0 || strcmp(text, "auto") == 0 || strcmp(text, "never") == 0)
+		return true;
+	return err_set(e, ERR_INVALID, "'%.64s': expected ask, auto or never", text);
+}
+
 bool value_is_endpoint(const char *text, struct err *e)
 {
 	const char *host = strstr(text, "://");

@@ -29,6 +29,7 @@ MUST_CHECK bool value_is_given(const char *text, struct err *e);
 MUST_CHECK bool value_is_cpu(const char *text, struct err *e);
 MUST_CHECK bool value_is_level(const char *text, struct err *e);
 MUST_CHECK bool value_is_yes_no(const char *text, struct err *e);
+MUST_CHECK bool value_is_provision(const char *text, struct err *e);
 MUST_CHECK bool value_is_endpoint(const char *text, struct err *e);
 MUST_CHECK bool value_is_priority(const char *text, struct err *e);
 MUST_CHECK bool value_is_origins(const char *text, struct err *e);

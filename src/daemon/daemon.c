@@ -161,6 +161,7 @@ static bool open_state(struct daemon *d, struct err *e)
 				     .jobs = (int)c->build_jobs,
 				     .hurry = strcmp(c->build_priority, "normal") == 0,
 				     .offline = d->pull.offline,
+				     .no_provision = strcmp(c->toolkit_provision, "never") == 0,
 				     .cache_dir = cache};
 
 	if (!db_open(db, &d->db, e) || !tasks_open(d->db, log_dir, &d->tasks, e) ||
@@ -176,7 +177,8 @@ static bool open_state(struct daemon *d, struct err *e)
 				   .envs_dir = d->envs_dir,
 				   .cache_dir = cache,
 				   .worker_env = strv_items(&d->worker_env),
-				   .self = d->self};
+				   .self = d->self,
+				   .provision = strcmp(c->toolkit_provision, "auto") == 0};
 	return envs_open(&ns, &d->envs, e);
 }
 

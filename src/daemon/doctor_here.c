@@ -2,6 +2,7 @@
 #include "daemon/doctor_here.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/doctor_answer.h"
 #include "base/fs.h"
@@ -9,19 +10,17 @@
 #include "daemon/data_dir.h"
 #include "engine/engine.h"
 
-static bool base_needs(const struct config *c, struct doctor *d, struct err *e)
+static bool open_engine(const struct config *c, struct engine **ret, struct err *e)
 {
 	CLEANUP(free) char *data = data_dir();
-	CLEANUP(engine_free) struct engine *en = NULL;
 	const struct engine_settings s = {.data_dir = data,
 					  .source = c->engine_source,
 					  .cpu = c->engine_cpu,
+					  .no_provision =
+						  strcmp(c->toolkit_provision, "never") == 0,
 					  .cache_dir = c->state_dir};
 
-	if (!engine_open(&s, &en, e))
-		return false;
-	engine_base_needs(en, &d->base_disk_bytes, &d->base_memory_bytes);
-	return true;
+	return engine_open(&s, ret, e);
 }
 
 bool doctor_here(const struct config *c, const char *backend, json_t **ret, struct err *e)
@@ -30,13 +29,21 @@ bool doctor_here(const struct config *c, const char *backend, json_t **ret, stru
 	CLEANUP(free) char *self = fs_real("/proc/self/exe");
 	CLEANUP(free) char *store = config_store_dir(c);
 	CLEANUP(free) char *models = fs_join(c->state_dir, "models");
+	CLEANUP(engine_free) struct engine *en = NULL;
 	CLEANUP(gpus_done) struct gpus g = {0};
-	struct doctor d = {.root = "", .gpus = &g, .store_dir = store, .models_dir = models};
+	char compiler[ENGINE_COMPILER];
+	struct doctor d = {.root = "",
+			   .gpus = &g,
+			   .ask = {.gpus = &g},
+			   .store_dir = store,
+			   .models_dir = models};
 
 	if (backend && !backend_require(backend, &d.backend, e))
 		return false;
-	if (!base_needs(c, &d, e))
+	if (!open_engine(c, &en, e))
 		return false;
+	engine_base_needs(en, &d.base_disk_bytes, &d.base_memory_bytes);
+	engine_ask(en, compiler, &d.ask);
 	gpus_read(self, sys ? sys : "/sys", &g);
 	*ret = doctor_answer(&d);
 	return true;

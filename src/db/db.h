@@ -68,13 +68,15 @@ MUST_CHECK bool db_model_delete(struct db *db, const char *id, struct err *e);
 
 struct db_env {
 	char *name;
-	char *backend;       /* the truth, never the name */
-	char *state;         /* an ENV_STATES name */
-	char *base_digest;   /* NULL until known */
-	char *module_digest; /* NULL: none (cpu) */
-	char *device;        /* verified on, e.g. "Vulkan0" */
-	char *device_name;   /* "llvmpipe (LLVM 15.0.6, 256 bits)" */
-	char *reason;        /* why it failed, or why it is only built; NULL */
+	char *backend;          /* the truth, never the name */
+	char *state;            /* an ENV_STATES name */
+	char *base_digest;      /* NULL until known */
+	char *module_digest;    /* NULL: none (cpu) */
+	char *libraries_digest; /* what the module runs with; NULL: the system's */
+	char *arch;             /* that the user wants it built for; NULL: that of the GPUs here */
+	char *device;           /* verified on, e.g. "Vulkan0" */
+	char *device_name;      /* "llvmpipe (LLVM 15.0.6, 256 bits)" */
+	char *reason;           /* why it failed, or why it is only built; NULL */
 	int64_t size_bytes;
 	int64_t created, verified; /* wall ms, 0: never */
 	/* Its Python; all NULL: nobody has tried to make it. */

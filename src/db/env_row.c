@@ -14,7 +14,8 @@ static const struct column columns[] = {
 	COLUMN(verified, COLUMN_INT64),      COLUMN(python_digest, COLUMN_TEXT),
 	COLUMN(python_version, COLUMN_TEXT), COLUMN(python_program, COLUMN_TEXT),
 	COLUMN(python_seen, COLUMN_TEXT),    COLUMN(python_reason, COLUMN_TEXT),
-	COLUMN(server_digest, COLUMN_TEXT),
+	COLUMN(server_digest, COLUMN_TEXT),  COLUMN(libraries_digest, COLUMN_TEXT),
+	COLUMN(arch, COLUMN_TEXT),
 };
 #undef COLUMN
 

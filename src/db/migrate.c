@@ -75,6 +75,9 @@ static const char *const migrations[] = {
 	"  mapped_bytes INTEGER NOT NULL, private_bytes INTEGER NOT NULL,"
 	"  driver_bytes INTEGER NOT NULL, at INTEGER NOT NULL"
 	") WITHOUT ROWID;",
+	/* 9: CUDA from pip, and what it is built for */
+	("ALTER TABLE environments ADD COLUMN libraries_digest TEXT;"
+	 "ALTER TABLE environments ADD COLUMN arch TEXT;"),
 };
 
 static const char doing[] = "preparing the database";

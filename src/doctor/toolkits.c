@@ -56,7 +56,7 @@ void toolkits_look(const struct scene *s, const struct backend *b, struct findin
 	if (meant && !fits)
 		(void)findings_add(f, FINDING_BAD, b->name, "no %s GPU here",
 				   vendor_title(b->vendor));
-	b->check(&tk);
+	b->check(&s->d->ask, &tk);
 	for (int i = 0; i < tk.count; i++)
 		if (!is_said_elsewhere(&tk.items[i]))
 			toolkit_finding(&tk.items[i], b->name, meant ? FINDING_BAD : FINDING_WARN,

@@ -15,7 +15,8 @@
 struct image {
 	const unsigned char *data;
 	size_t size;
-	const char *name; /* for errors, without the folder */
+	const char *name;   /* for errors, without the folder */
+	const char *beside; /* RUNPATH that it may have besides $ORIGIN; NULL: none */
 };
 
 static void image_done_p(struct image *im)
@@ -32,7 +33,8 @@ static bool open_image(const char *path, struct image *ret, struct err *e)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, errno, "open '%s'", path);
-	*ret = (struct image){.name = strrchr(path, '/') + 1, .size = (size_t)st.st_size};
+	ret->name = strrchr(path, '/') + 1;
+	ret->size = (size_t)st.st_size;
 	if (st.st_size == 0)
 		return true;
 	data = mmap(NULL, ret->size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -96,12 +98,14 @@ static bool dynamic(const struct image *im, const Elf64_Ehdr *eh, int64_t tag, u
 	return false;
 }
 
+static bool is_text(const char *entry, size_t len, const char *text)
+{
+	return text != NULL && len == strlen(text) && strncmp(entry, text, len) == 0;
+}
+
 static bool check_entry(const struct image *im, const char *entry, size_t len, struct err *e)
 {
-	static const char origin[] = "$ORIGIN";
-
-	if (len >= strlen(origin) && strncmp(entry, origin, strlen(origin)) == 0 &&
-	    (len == strlen(origin) || entry[strlen(origin)] == '/'))
+	if (is_text(entry, len, "$ORIGIN") || is_text(entry, len, im->beside))
 		return true;
 	return err_set(e, ERR_BUILD, "'%s' looks for libraries in '%.*s', not beside itself",
 		       im->name, (int)len, entry);
@@ -136,9 +140,9 @@ static bool check_dynamic(const struct image *im, int64_t tag, struct err *e)
 	return check_run_path(im, (const char *)im->data + at + offset, e);
 }
 
-bool elf_check(const char *path, const char *stage, struct err *e)
+bool elf_check(const char *path, const char *stage, const char *beside, struct err *e)
 {
-	CLEANUP(image_done) struct image im = {0};
+	CLEANUP(image_done) struct image im = {.beside = beside};
 
 	if (!open_image(path, &im, e))
 		return false;

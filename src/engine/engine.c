@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "backend/hardware.h"
+#include "backend/toolkit.h"
 #include "engine/engine_priv.h"
 
 static bool check_cpu(const char *cpu, struct err *e)
@@ -27,6 +28,7 @@ bool engine_open(const struct engine_settings *s, struct engine **ret, struct er
 	en->cache_dir = mem_dup(s->cache_dir);
 	en->jobs = s->jobs;
 	en->hurry = s->hurry;
+	en->no_provision = s->no_provision;
 	if (!check_cpu(cpu, e) || !pin_find(s->data_dir, &en->pin, e) ||
 	    !source_parse(s->source, en->pin, s->cache_dir, &en->source, e))
 		return false;
@@ -67,7 +69,42 @@ void engine_base_needs(const struct engine *en, int64_t *ret_disk, int64_t *ret_
 	*ret_memory = en->pin->base_memory << 20;
 }
 
-void engine_check_tools(struct engine *en, struct toolkit *tk)
+/* The packages of the pins are for this machine. */
+static bool can_offer(const struct engine *en)
 {
-	tools_check(tk, en->source->kind == SOURCE_PIP && !source_is_here(en->source));
+#ifdef __x86_64__
+	return en->pin->cuda != NULL && !en->no_provision;
+#else
+	return false;
+#endif
+}
+
+void engine_ask(struct engine *en, char compiler[static ENGINE_COMPILER], struct toolkit_ask *ret)
+{
+	const struct pin *pin = en->pin;
+
+	if (tools_compiler(compiler, ENGINE_COMPILER))
+		ret->compiler = compiler;
+	if (can_offer(en)) {
+		ret->offer = pin->cuda_version;
+		ret->offer_bytes = pin->compiler_size + pin->runtime_size;
+	}
+}
+
+void engine_check(struct engine *en, const struct backend *b, const char *self, const char *arch,
+		  struct toolkit *ret)
+{
+	char compiler[ENGINE_COMPILER];
+	struct toolkit_ask ask = {.self = self, .arch = arch};
+
+	engine_ask(en, compiler, &ask);
+	b->check(&ask, ret);
+	tools_check(ret, ret->fetched ||
+				 (en->source->kind == SOURCE_PIP && !source_is_here(en->source)));
+	toolkit_conclude(ret);
+}
+
+char *engine_cuda_stub(const struct engine *en)
+{
+	return mem_printf("%s/%s/stub.c", en->pin->folder, en->pin->cuda);
 }

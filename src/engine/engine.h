@@ -26,6 +26,7 @@ struct engine_settings {
 	bool hurry;            /* compilers at normal priority, not when the machine is idle */
 	const char *cache_dir; /* downloads, ccache */
 	bool offline;          /* sources that are not there are not fetched */
+	bool no_provision;     /* no toolkit comes from pip */
 };
 MUST_CHECK bool engine_open(const struct engine_settings *s, struct engine **ret, struct err *e);
 /* Ends builds that run, and those that come, with ERR_UNAVAILABLE: the daemon is stopping. What
@@ -40,11 +41,13 @@ void engine_base_needs(const struct engine *en, int64_t *ret_disk, int64_t *ret_
 /* What a build is made of: everything that goes into its digest. */
 struct recipe {
 	char digest[65];
-	char *inputs;                     /* the text that was hashed */
-	const char *kind;                 /* "base" or "module" */
-	const struct backend *backend;    /* NULL for the base */
-	struct strv cmake_args;           /* without source, build folder */
-	struct strv targets;              /* ninja targets */
+	char *inputs;                  /* the text that was hashed */
+	const char *kind;              /* "base" or "module" */
+	const struct backend *backend; /* NULL for the base */
+	struct strv cmake_args;        /* without source, build folder */
+	struct strv targets;           /* ninja targets */
+	/* Pieces from pip: what it runs with, what it is compiled with; "": the system's. */
+	char libraries[65], compiler[65];
 	int64_t disk_bytes, memory_bytes; /* known need */
 };
 void recipe_free(struct recipe *r);
@@ -55,9 +58,13 @@ MUST_CHECK bool engine_recipe(struct engine *en, const struct backend *b, const 
 /* The same piece under another digest, so that it is built whatever the store has. mark: a word
  * that nobody used before. */
 void recipe_anew(struct recipe *r, const char *mark);
-/* Checks of what every build needs (cmake, ninja, C++ compiler, patch …), added to a toolkit's
- * items. */
-void engine_check_tools(struct engine *en, struct toolkit *tk);
+/* Adds what only the engine knows: its C++ compiler (into that buffer), what it can fetch. */
+enum { ENGINE_COMPILER = 160 };
+void engine_ask(struct engine *en, char compiler[static ENGINE_COMPILER], struct toolkit_ask *ret);
+/* What the backend and every build (cmake, ninja, C++ compiler, patch …) need here, and which of
+ * it is to be fetched. arch and self: of struct toolkit_ask. */
+void engine_check(struct engine *en, const struct backend *b, const char *self, const char *arch,
+		  struct toolkit *ret);
 
 /* Progress and cancellation of a build, as its waiters see it. */
 struct build_watch {
@@ -67,6 +74,12 @@ struct build_watch {
 	bool (*cancelled)(void *arg);
 	void *arg;
 };
+/* Bytes that would have to be fetched with pip to make and run this; 0: nothing. */
+int64_t engine_missing_bytes(struct engine *en, struct store *store, const struct recipe *r);
+/* Fetches that, as pieces of the store: of a failed download nothing stays. To be called before
+ * engine_build, and also when what it builds is there: it may run with what is not. */
+MUST_CHECK bool engine_provide(struct engine *en, struct store *store, const struct recipe *r,
+			       const struct build_watch *w, struct err *e);
 /* Makes the piece in the store if it isn't there: disk and memory check, fetch, unpack, patch,
  * configure, compile, install, publish. On any failure nothing of it stays but a broken download's
  * part. A build that was interrupted (a daemon that stopped or died, not a cancel) is taken up

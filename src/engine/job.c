@@ -102,8 +102,18 @@ static void make_environ(struct job *j)
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
+/* Where a module finds the libraries that came with its compiler: pieces lie side by side. NULL:
+ * it has the system's. Caller frees. */
+static char *beside_of(const struct job *j)
+{
+	if (j->r->libraries[0] == '\0')
+		return NULL;
+	return mem_printf("$ORIGIN/../%s/%s/lib", j->r->libraries, j->en->pin->cuda_root);
+}
+
 static void make_configure(struct job *j)
 {
+	CLEANUP(free) char *beside = beside_of(j);
 	const struct tools *t = &j->tools;
 	struct strv *argv = &j->configure;
 	CLEANUP(free)
@@ -120,10 +130,16 @@ static void make_configure(struct job *j)
 	strv_printf(argv, "-DCMAKE_CXX_FLAGS=%s", map);
 	if (j->r->backend != NULL) { /* only one of them is used */
 		strv_printf(argv, "-DCMAKE_CUDA_FLAGS=-Xcompiler=%s", map);
+		strv_printf(argv, "-DCMAKE_CUDA_HOST_COMPILER=%s", t->cxx);
 		strv_printf(argv, "-DCMAKE_HIP_FLAGS=%s", map);
 	}
+	if (j->r->compiler[0] != '\0') {
+		strv_printf(argv, "-DCUDAToolkit_ROOT=%s", j->toolkit);
+		strv_printf(argv, "-DCMAKE_CUDA_COMPILER=%s/bin/nvcc", j->toolkit);
+	}
 	strv_add(argv, "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON");
-	strv_add(argv, "-DCMAKE_INSTALL_RPATH=$ORIGIN");
+	strv_printf(argv, "-DCMAKE_INSTALL_RPATH=$ORIGIN%s%s", beside ? ";" : "",
+		    beside ? beside : "");
 	strv_add(argv, "-DGGML_CCACHE=OFF");
 	if (t->ccache != NULL) {
 		strv_printf(argv, "-DCMAKE_C_COMPILER_LAUNCHER=%s", t->ccache);
@@ -219,10 +235,11 @@ static bool inspect_one(void *arg, const char *name, struct err *e)
 {
 	const struct job *j = arg;
 	CLEANUP(free) char *path = fs_join(store_stage_out(j->stage), name);
+	CLEANUP(free) char *beside = beside_of(j);
 	struct stat st = {0};
 
 	return lstat(path, &st) < 0 || !S_ISREG(st.st_mode) ||
-	       elf_check(path, store_stage_path(j->stage), e);
+	       elf_check(path, store_stage_path(j->stage), beside, e);
 }
 
 static bool install(struct job *j, struct err *e)
@@ -259,6 +276,7 @@ static const struct {
 	{"Fetching llama.cpp", 6, true, job_fetch},
 	{"Unpacking", 2, true, job_unpack},
 	{"Patching", 0, true, job_patch},
+	{"Preparing the compiler", 0, false, job_toolkit},
 	{"Configuring", 3, true, configure},
 	{"Compiling", 87, false, compile},
 	{"Checking what was built", 1, false, install},
@@ -328,6 +346,7 @@ static void job_done(struct job *j)
 	free(j->src);
 	free(j->build);
 	free(j->tmp);
+	free(j->toolkit);
 	free(j->stage_slash);
 	tools_done(&j->tools);
 	strv_done(&j->environ);
@@ -347,6 +366,7 @@ static void name_folders(struct job *j)
 	j->src = fs_join(stage, "src");
 	j->build = fs_join(stage, "build");
 	j->tmp = fs_join(stage, "tmp");
+	j->toolkit = fs_join(stage, "cuda");
 	j->stage_slash = mem_printf("%s/", stage);
 }
 

@@ -18,6 +18,7 @@ struct job {
 	char source[65];         /* hash of the source in the recipe */
 	char *archive;           /* NULL: the source is a folder */
 	char *src, *build, *tmp; /* in the stage */
+	char *toolkit;           /* in the stage: CUDA from pip, put together */
 	char *stage_slash;       /* the stage's path with '/', to cut from messages */
 	struct tools tools;
 	struct strv environ;   /* for all that runs */
@@ -42,5 +43,7 @@ MUST_CHECK bool job_check_room(struct job *j, struct err *e);
 MUST_CHECK bool job_fetch(struct job *j, struct err *e);
 MUST_CHECK bool job_unpack(struct job *j, struct err *e);
 MUST_CHECK bool job_patch(struct job *j, struct err *e);
+/* job_toolkit.c: puts the compiler from pip together, if it is that. */
+MUST_CHECK bool job_toolkit(struct job *j, struct err *e);
 /* Parallel compilers: as wished, else by cores and free memory. */
 int job_parallel(const struct job *j);

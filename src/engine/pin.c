@@ -40,6 +40,13 @@ static const struct {
 	{"base",   "memory",    KEY_NUMBER, true,  offsetof(struct pin, base_memory)},
 	{"module", "arg",       KEY_LIST,   false, offsetof(struct pin, module_args)},
 	{"python", "folder",    KEY_TEXT,   false, offsetof(struct pin, python)},
+	{"cuda",   "folder",    KEY_TEXT,   false, offsetof(struct pin, cuda)},
+	{"cuda",   "version",   KEY_TEXT,   false, offsetof(struct pin, cuda_version)},
+	{"cuda",   "root",      KEY_TEXT,   false, offsetof(struct pin, cuda_root)},
+	{"cuda",   "compiler_size", KEY_NUMBER, false, offsetof(struct pin, compiler_size)},
+	{"cuda",   "compiler_disk", KEY_NUMBER, false, offsetof(struct pin, compiler_disk)},
+	{"cuda",   "runtime_size",  KEY_NUMBER, false, offsetof(struct pin, runtime_size)},
+	{"cuda",   "runtime_disk",  KEY_NUMBER, false, offsetof(struct pin, runtime_disk)},
 };
 /* clang-format on */
 
@@ -123,6 +130,8 @@ static bool check_required(const struct pin *p, const char *path, struct err *e)
 			return err_set(e, ERR_INVALID, "'%s' lacks '%s' in [%s]", path,
 				       keys[i].name, keys[i].section);
 	}
+	if (p->cuda && (!p->cuda_version || !p->cuda_root))
+		return err_set(e, ERR_INVALID, "'%s' lacks 'version' or 'root' in [cuda]", path);
 	if (!hash_is_hex(p->sha256))
 		return err_set(e, ERR_INVALID, "'%s': sha256 '%s' is not 64 hex digits", path,
 			       p->sha256);

@@ -28,6 +28,10 @@ struct pin {
 	struct strv module_args;
 	/* [python] */
 	char *python; /* folder of its hook, pins and scripts; NULL: this release has no binding */
+	/* [cuda] */
+	char *cuda, *cuda_version, *cuda_root; /* folder of pins; NULL: no toolkit from pip */
+	int64_t compiler_size, runtime_size;   /* bytes to fetch */
+	int64_t compiler_disk, runtime_disk;   /* MiB */
 };
 
 void pin_free(struct pin *p);

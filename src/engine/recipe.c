@@ -106,6 +106,16 @@ static void add_list(struct buf *b, const char *key, const struct strv *v)
 	}
 }
 
+/* The module's RUNPATH has the digest of the libraries in it. */
+static bool describe_provision(const struct engine *en, const struct recipe *r, struct buf *b,
+			       struct err *e)
+{
+	CLEANUP(free) char *stub = mem_printf("%s/stub.c", en->pin->cuda);
+
+	buf_printf(b, "runtime=%s\nnvcc=%s\n", r->libraries, r->compiler);
+	return add_file(b, en->pin, "stub", stub, e);
+}
+
 static bool describe(const struct engine *en, const struct recipe *r, const struct toolkit *tk,
 		     struct buf *b, struct err *e)
 {
@@ -131,7 +141,7 @@ static bool describe(const struct engine *en, const struct recipe *r, const stru
 	buf_printf(b, "compiler=%s\nlibc=%s\n", tools.compiler, gnu_get_libc_version());
 	if (r->backend != NULL && tk != NULL)
 		buf_printf(b, "toolkit=%s\n", tk->compiler);
-	return true;
+	return r->compiler[0] == '\0' || describe_provision(en, r, b, e);
 }
 
 static void digest_inputs(struct recipe *r)
@@ -161,6 +171,10 @@ bool engine_recipe(struct engine *en, const struct backend *b, const struct tool
 		fill_module(en, b, tk, r);
 	else
 		fill_base(en, r);
+	if (r->backend != NULL && tk != NULL && tk->fetched &&
+	    (!provision_digest(en, PROVISION_RUNTIME, r->libraries, e) ||
+	     !provision_digest(en, PROVISION_COMPILER, r->compiler, e)))
+		return false;
 	if (!describe(en, r, tk, &inputs, e))
 		return false;
 	r->inputs = buf_steal(&inputs);

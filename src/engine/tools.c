@@ -98,19 +98,24 @@ void tools_check(struct toolkit *tk, bool with_pip)
 }
 
 /* Its family and exact version, without the name it was called by or the distribution's suffix. */
-static bool read_compiler(struct tools *t, struct err *e)
+static bool read_compiler(const char *program, char *ret, size_t size)
 {
-	CLEANUP(free) char *banner = ask(t->cxx, "--version");
+	CLEANUP(free) char *banner = ask(program, "--version");
 	bool clang = banner != NULL && strstr(banner, "clang") != NULL;
-	CLEANUP(free) char *version = ask(t->cxx, clang ? "-dumpversion" : "-dumpfullversion");
-	CLEANUP(free) char *machine = ask(t->cxx, "-dumpmachine");
+	CLEANUP(free) char *version = ask(program, clang ? "-dumpversion" : "-dumpfullversion");
+	CLEANUP(free) char *machine = ask(program, "-dumpmachine");
 
 	if (banner == NULL || version == NULL || machine == NULL)
-		return err_set(e, ERR_TOOLKIT, "the C++ compiler '%s' does not tell its version",
-			       t->cxx);
-	(void)snprintf(t->compiler, sizeof(t->compiler), "%s %s %s", clang ? "clang" : "gcc",
-		       version, machine);
+		return false;
+	(void)snprintf(ret, size, "%s %s %s", clang ? "clang" : "gcc", version, machine);
 	return true;
+}
+
+bool tools_compiler(char *ret, size_t size)
+{
+	CLEANUP(free) char *program = which(cxx_names);
+
+	return program != NULL && read_compiler(program, ret, size);
 }
 
 bool tools_find(struct tools *ret, struct err *e)
@@ -127,8 +132,9 @@ bool tools_find(struct tools *ret, struct err *e)
 	t.cc = which(cc_names);
 	t.cxx = which(cxx_names);
 	t.ccache = fs_which("ccache");
-	if (!read_compiler(&t, e))
-		return false;
+	if (!read_compiler(t.cxx, t.compiler, sizeof(t.compiler)))
+		return err_set(e, ERR_TOOLKIT, "the C++ compiler '%s' does not tell its version",
+			       t.cxx);
 	*ret = t;
 	t = (struct tools){0};
 	return true;

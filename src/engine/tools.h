@@ -4,6 +4,7 @@
 /* The programs that a build needs. Any thread. */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "backend/backend.h"
 #include "base/err.h"
@@ -21,6 +22,8 @@ static inline void tools_done_p(struct tools *t)
 
 /* An item for each; with_pip: also python3 and pip. Runs programs. */
 void tools_check(struct toolkit *tk, bool with_pip);
+/* "gcc 12.2.0 x86_64-linux-gnu" of the C++ compiler; false: there is none that works. */
+bool tools_compiler(char *ret, size_t size);
 /* Paths and the compiler's version. ERR_TOOLKIT with the packages when one is missing. */
 MUST_CHECK bool tools_find(struct tools *ret, struct err *e);
 /* ERR_TOOLKIT "this needs <what>" with the distribution's install command; false. */

@@ -109,6 +109,8 @@ bool env_pieces_there(struct envs *es, const struct db_env *row)
 
 	if (!b || !row->base_digest || !store_has(es->s.store, row->base_digest))
 		return false;
+	if (row->libraries_digest && !store_has(es->s.store, row->libraries_digest))
+		return false;
 	return !b->module || (row->module_digest && store_has(es->s.store, row->module_digest));
 }
 
@@ -297,14 +299,4 @@ void envs_free(struct envs *es)
 	free(es->cache_dir);
 	free(es->self);
 	free(es);
-}
-
-bool envs_toolkit(struct envs *es, const struct backend *b, struct toolkit *ret, struct err *e)
-{
-	struct toolkit tk = {0};
-
-	b->check(&tk);
-	engine_check_tools(es->s.engine, &tk);
-	*ret = tk;
-	return toolkit_require(b, &tk, e);
 }

@@ -47,6 +47,7 @@ struct envs_settings {
 	const char *cache_dir;         /* lasting shader caches: <state_dir>/cache */
 	const char *const *worker_env; /* NULL-ended K=V of `worker_env`, borrowed */
 	const char *self;              /* path of our own program, for probes */
+	bool provision;                /* `toolkit_provision` auto: nobody is asked */
 };
 /* Recovers: rows in `building` become failed ("the daemon stopped during the build"), stages are
  * swept, pieces that a row names but the store lacks make it failed, envs/<name>/ is made again
@@ -54,10 +55,20 @@ struct envs_settings {
 MUST_CHECK bool envs_open(const struct envs_settings *s, struct envs **ret, struct err *e);
 void envs_free(struct envs *es);
 
-/* The cheap check before a build: what the backend and every build need, on this machine.
- * ERR_TOOLKIT names all that is missing. */
-MUST_CHECK bool envs_toolkit(struct envs *es, const struct backend *b, struct toolkit *ret,
-			     struct err *e);
+/* How it is to be made. NULL or zeroes: as it was, else as usual. */
+struct env_wish {
+	char arch[128]; /* architectures to build for, as arch_parse() has them */
+	bool provision; /* what is missing to build may be fetched with pip */
+};
+/* What the backend and every build need, on this machine. */
+void envs_check(struct envs *es, const struct backend *b, const char *arch, struct toolkit *ret);
+/* The cheap check before a build of that environment (NULL: of one that is new). ERR_TOOLKIT names
+ * all that is missing; ERR_CONSENT: it can be fetched, which nobody has allowed yet. */
+MUST_CHECK bool envs_toolkit(struct envs *es, const char *name, const struct backend *b,
+			     const struct env_wish *w, struct toolkit *ret, struct err *e);
+/* Of one that is ready: ERR_CONFLICT when it was built for other architectures than these. */
+MUST_CHECK bool envs_has_arch(struct envs *es, const char *name, const struct env_wish *w,
+			      struct err *e);
 /* Is the environment ready, with this backend in it: pieces there and verified? Fills ret (may be
  * NULL) when a row exists. */
 bool envs_ready(struct envs *es, const char *name, const struct backend *b, struct db_env *ret);
@@ -75,12 +86,13 @@ const char *envs_python_why_not(struct envs *es, const struct db_env *row);
  * rebuild. Its Python is not made. Pieces that were verified with another environment are not
  * verified again. */
 MUST_CHECK bool envs_create(struct envs *es, const char *name, const struct backend *b,
-			    struct task *t, struct err *e);
+			    const struct env_wish *w, struct task *t, struct err *e);
 /* Puts that backend into an environment there is (ERR_NOT_FOUND), for all its models. What works
  * stays in use until the new is verified, and after a failure. anew: a word nobody used before, to
  * build also what the store has; NULL: no. */
 MUST_CHECK bool envs_rebuild(struct envs *es, const char *name, const struct backend *b,
-			     const char *anew, struct task *t, struct err *e);
+			     const struct env_wish *w, const char *anew, struct task *t,
+			     struct err *e);
 /* Makes and proves the Python of an environment that is ready (others get none yet), unless that is
  * done. Blocks, as envs_create; takes what pip and the network take, so it comes after what a user
  * waits for. What goes wrong becomes the reason in the environment, and is no error: this is false

@@ -14,14 +14,16 @@
 /* Shares of the bar: a base takes about as long as a module; the check has VERIFY_SHARE. */
 #define BASE_SHARE 0.55
 #define MODULE_SHARE (1 - VERIFY_SHARE - BASE_SHARE)
+#define PROVIDE_SHARE 0.2 /* of a module's, when its compiler has to be fetched */
 
 /* An environment in the making. */
 struct making {
 	struct envs *es;
 	const struct backend *backend;
-	struct task *task; /* may be NULL: no progress, no cancel */
-	bool again;        /* a rebuild: also what is ready */
-	const char *anew;  /* also pieces that the store has; NULL: those are taken */
+	const struct env_wish *wish; /* may be NULL */
+	struct task *task;           /* may be NULL: no progress, no cancel */
+	bool again;                  /* a rebuild: also what is ready */
+	const char *anew;            /* also pieces that the store has; NULL: those are taken */
 	struct db_env row;
 	double from, share; /* of the bar: what the running part has */
 };
@@ -53,6 +55,35 @@ static void on_line(void *arg, const char *line)
 		task_log_line(m->task, line);
 }
 
+static void set(char **field, const char *text)
+{
+	free(*field);
+	*field = mem_dup(text);
+}
+
+/* Fetches what the build needs of pip. The compiler is held while we work, and gc may have it
+ * then: only a build needs it. */
+static bool provide(struct making *m, const struct recipe *r, const struct build_watch *w,
+		    struct err *e)
+{
+	struct store *store = m->es->s.store;
+	double all = m->share;
+
+	if (!r->libraries[0])
+		return true;
+	env_hold(m->es, m->row.name, r->libraries);
+	env_hold(m->es, m->row.name, r->compiler);
+	if (engine_missing_bytes(m->es->s.engine, store, r) > 0) {
+		m->share = all * PROVIDE_SHARE;
+		if (!engine_provide(m->es->s.engine, store, r, w, e))
+			return false;
+		m->from += m->share;
+		m->share = all - m->share;
+	}
+	return store_root_add(store, r->libraries, e) &&
+	       (!store_has(store, r->compiler) || store_root_add(store, r->compiler, e));
+}
+
 /* Recipe, build unless it is there, root. backend NULL: the base. */
 static bool make_piece(struct making *m, const struct backend *b, const struct toolkit *tk,
 		       char **ret_digest, struct err *e)
@@ -66,11 +97,13 @@ static bool make_piece(struct making *m, const struct backend *b, const struct t
 	if (m->anew)
 		recipe_anew(r, m->anew);
 	env_hold(m->es, m->row.name, r->digest);
-	if (!engine_build(m->es->s.engine, m->es->s.store, r, &watch, e) ||
+	if (!provide(m, r, &watch, e) ||
+	    !engine_build(m->es->s.engine, m->es->s.store, r, &watch, e) ||
 	    !store_root_add(m->es->s.store, r->digest, e))
 		return false;
-	free(*ret_digest);
-	*ret_digest = mem_dup(r->digest);
+	set(ret_digest, r->digest);
+	if (b)
+		set(&m->row.libraries_digest, r->libraries[0] ? r->libraries : NULL);
 	m->from += m->share;
 	return true;
 }
@@ -79,8 +112,10 @@ static bool make_pieces(struct making *m, struct err *e)
 {
 	struct toolkit tk;
 
-	if (!envs_toolkit(m->es, m->backend, &tk, e))
+	if (!env_toolkit(m->es, &m->row, m->backend, m->wish, &tk, e))
 		return false;
+	if (m->wish && m->wish->arch[0])
+		set(&m->row.arch, m->wish->arch);
 	m->share = m->backend->module ? BASE_SHARE : BASE_SHARE + MODULE_SHARE;
 	if (!make_piece(m, NULL, &tk, &m->row.base_digest, e))
 		return err_wrap(e, "building llama.cpp");
@@ -208,6 +243,8 @@ static void rename_backend(struct db_env *row, const char *backend)
 	free(row->backend);
 	row->backend = mem_dup(backend);
 	free(STEAL(row->module_digest));
+	free(STEAL(row->libraries_digest));
+	free(STEAL(row->arch));
 }
 
 static bool prove_now(struct making *m, struct err *e)
@@ -274,10 +311,10 @@ static bool make(struct making *m, struct err *e)
 	return e->kind == ERR_CANCELLED ? false : fail(m, e);
 }
 
-bool envs_create(struct envs *es, const char *name, const struct backend *b, struct task *t,
-		 struct err *e)
+bool envs_create(struct envs *es, const char *name, const struct backend *b,
+		 const struct env_wish *w, struct task *t, struct err *e)
 {
-	struct making m = {.es = es, .backend = b, .task = t};
+	struct making m = {.es = es, .backend = b, .wish = w, .task = t};
 	bool ok;
 
 	if (!env_claim(es, name, is_cancelled, &m, e))
@@ -288,10 +325,11 @@ bool envs_create(struct envs *es, const char *name, const struct backend *b, str
 	return ok;
 }
 
-bool envs_rebuild(struct envs *es, const char *name, const struct backend *b, const char *anew,
-		  struct task *t, struct err *e)
+bool envs_rebuild(struct envs *es, const char *name, const struct backend *b,
+		  const struct env_wish *w, const char *anew, struct task *t, struct err *e)
 {
-	struct making m = {.es = es, .backend = b, .task = t, .again = true, .anew = anew};
+	struct making m = {
+		.es = es, .backend = b, .wish = w, .task = t, .again = true, .anew = anew};
 	bool ok;
 
 	if (!env_claim(es, name, is_cancelled, &m, e))

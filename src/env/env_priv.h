@@ -37,13 +37,14 @@ void env_release(struct envs *es, const char *name);
 void env_hold(struct envs *es, const char *name, const char *digest);
 
 /* The pieces that a row names; NULL: it has none of that kind. */
-#define ENV_PIECES 4
+#define ENV_PIECES 5
 static inline void env_digests(const struct db_env *row, const char *ret[static ENV_PIECES])
 {
 	ret[0] = row->base_digest;
 	ret[1] = row->module_digest;
 	ret[2] = row->python_digest;
 	ret[3] = row->server_digest;
+	ret[4] = row->libraries_digest;
 }
 /* Are all pieces that its workers run of in the store? Never looks at their contents. */
 bool env_pieces_there(struct envs *es, const struct db_env *row);
@@ -61,6 +62,10 @@ MUST_CHECK bool env_folder_remove(struct envs *es, const char *name, struct err 
 /* What a worker needs, from a row with pieces. */
 void env_run_fill(struct envs *es, const struct db_env *row, const struct backend *b,
 		  struct env_run *ret);
+
+/* As envs_toolkit, of an environment whose row is known. */
+MUST_CHECK bool env_toolkit(struct envs *es, const struct db_env *row, const struct backend *b,
+			    const struct env_wish *w, struct toolkit *ret, struct err *e);
 
 /* At open: finishes or undoes what an earlier run left. */
 MUST_CHECK bool env_recover(struct envs *es, struct err *e);

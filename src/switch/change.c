@@ -26,8 +26,9 @@ static char *content(struct switcher *sw, const char *environment)
 
 	if (!db_env_get(sw->s.db, environment, &row, NULL))
 		return mem_dup(environment);
-	text = mem_printf("%s %s %s", environment, row.base_digest ? row.base_digest : "",
-			  row.module_digest ? row.module_digest : "");
+	text = mem_printf("%s %s %s %s", environment, row.base_digest ? row.base_digest : "",
+			  row.module_digest ? row.module_digest : "",
+			  row.libraries_digest ? row.libraries_digest : "");
 	db_env_done(&row);
 	return text;
 }
@@ -66,10 +67,11 @@ bool change_owns_devices(const struct db_model *m, const struct backend *b, stru
 }
 
 bool change_prepare(struct switcher *sw, const struct db_model *m, const char *environment,
-		    const struct backend *b, struct task *t, struct err *e)
+		    const struct backend *b, const struct env_wish *w, struct task *t,
+		    struct err *e)
 {
 	return has_mode(m, e) && change_owns_devices(m, b, e) &&
-	       envs_create(sw->s.envs, environment, b, t, e) &&
+	       envs_create(sw->s.envs, environment, b, w, t, e) &&
 	       change_prepare_runtime(sw, m, environment, t, e);
 }
 

@@ -25,7 +25,7 @@ static bool prepare(struct task *t, void *arg, struct err *e)
 	if (!db_model_get(c->sw->s.db, c->entry->id, &m, e))
 		return false;
 	c->environment = switch_environment(&m, c->backend);
-	ok = change_prepare(c->sw, &m, c->environment, c->backend, t, e);
+	ok = change_prepare(c->sw, &m, c->environment, c->backend, &c->wish, t, e);
 	db_model_done(&m);
 	return ok;
 }

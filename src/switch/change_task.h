@@ -13,6 +13,7 @@ struct change {
 	char why[160];                 /* why this one was chosen, "" */
 	enum reload reload;
 	bool force;
+	struct env_wish wish;    /* of the environment, if that has to be made */
 	bool is_load;            /* load: the association stays */
 	bool anew;               /* load: also when it is loaded just so */
 	char task[TASK_ID_SIZE]; /* its own; guarded by switcher->lock */

@@ -20,6 +20,7 @@ struct rebuild {
 	const struct backend *backend;
 	enum reload reload;
 	bool force;
+	struct env_wish wish;
 	char task[TASK_ID_SIZE]; /* guarded by switcher->lock */
 	struct db_env before;
 	struct strv loaded; /* models that ran there before */
@@ -142,7 +143,8 @@ static bool build(struct task *t, void *arg, struct err *e)
 
 	return db_env_get(sw->s.db, r->name, &r->before, e) &&
 	       find_users(sw, r->name, true, &r->loaded, e) &&
-	       envs_rebuild(sw->s.envs, r->name, r->backend, r->force ? task_id(t) : NULL, t, e);
+	       envs_rebuild(sw->s.envs, r->name, r->backend, &r->wish, r->force ? task_id(t) : NULL,
+			    t, e);
 }
 
 /* The slot is held. */
@@ -158,7 +160,7 @@ static bool renew(struct rebuild *r, struct entry *en, const struct db_model *m,
 		return true;
 	}
 	json_array_append_new(r->reloaded, json_string(m->id));
-	if (!change_prepare(r->sw, m, r->name, r->backend, t, e))
+	if (!change_prepare(r->sw, m, r->name, r->backend, NULL, t, e))
 		return false;
 	if (en->worker)
 		return change_replace(r->sw, en, m, m->backend, r->name, r->force, t, e);
@@ -312,7 +314,8 @@ static bool meet(struct switcher *sw, const char *name, const struct backend *b,
 }
 
 static bool join_or_submit(struct switcher *sw, const char *name, const struct backend *b,
-			   enum reload reload, bool force, struct switch_answer *ret, struct err *e)
+			   enum reload reload, bool force, const struct env_wish *w,
+			   struct switch_answer *ret, struct err *e)
 {
 	struct task_spec spec = {
 		.kind = "rebuild",
@@ -338,6 +341,8 @@ static bool join_or_submit(struct switcher *sw, const char *name, const struct b
 		r->backend = b;
 		r->reload = reload;
 		r->force = force;
+		if (w)
+			r->wish = *w;
 		spec.arg = r;
 		ok = submit(sw, r, &spec, ret->task, e);
 	}
@@ -346,7 +351,7 @@ static bool join_or_submit(struct switcher *sw, const char *name, const struct b
 }
 
 bool switch_rebuild(struct switcher *sw, const char *name, const char *backend, enum reload reload,
-		    bool force, struct switch_answer *ret, struct err *e)
+		    bool force, const struct env_wish *w, struct switch_answer *ret, struct err *e)
 {
 	const struct backend *b = NULL;
 	struct db_env row = {0};
@@ -355,12 +360,12 @@ bool switch_rebuild(struct switcher *sw, const char *name, const char *backend, 
 	if (!db_env_get(sw->s.db, name, &row, e))
 		return err_hint(e, "shunt env ls lists them");
 	db_env_done(&row);
-	if (!backend_require(backend, &b, e) || !envs_toolkit(sw->s.envs, b, &tk, e) ||
+	if (!backend_require(backend, &b, e) || !envs_toolkit(sw->s.envs, name, b, w, &tk, e) ||
 	    (!force && !is_for_one(sw, name, NULL, e)))
 		return false;
 	(void)snprintf(ret->message, sizeof(ret->message), "Rebuilding %.120s for %s...", name,
 		       b->name);
-	if (!join_or_submit(sw, name, b, reload, force, ret, e))
+	if (!join_or_submit(sw, name, b, reload, force, w, ret, e))
 		return false;
 	ret->environment = mem_dup(name);
 	return true;

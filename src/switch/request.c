@@ -224,7 +224,7 @@ bool request_first(struct change *c, struct task_spec *spec, char ret_task[stati
 /* The cheap checks before a 202: has it devices of the backend, is what the build needs installed?
  * And does it take the place of another backend that other models use? */
 static bool check_build(struct switcher *sw, const struct db_model *m, const struct backend *b,
-			bool force, struct err *e)
+			bool force, const struct env_wish *w, struct err *e)
 {
 	CLEANUP(free) char *environment = switch_environment(m, b);
 	struct toolkit tk = {0};
@@ -232,21 +232,26 @@ static bool check_build(struct switcher *sw, const struct db_model *m, const str
 	if (!change_owns_devices(m, b, e))
 		return false;
 	if (envs_ready(sw->s.envs, environment, b, NULL))
-		return true;
-	return envs_toolkit(sw->s.envs, b, &tk, e) &&
+		return envs_has_arch(sw->s.envs, environment, w, e);
+	return envs_toolkit(sw->s.envs, environment, b, w, &tk, e) &&
 	       (force || rebuild_disturbs_nobody(sw, environment, b, m->id, e));
 }
 
-bool switch_create_environment(struct switcher *sw, const char *id, const char *backend,
-			       struct switch_answer *ret, struct err *e)
+static struct env_wish wish(const struct env_wish *w)
 {
-	struct change c = {.sw = sw};
+	return w ? *w : (struct env_wish){0};
+}
+
+bool switch_create_environment(struct switcher *sw, const char *id, const char *backend,
+			       const struct env_wish *w, struct switch_answer *ret, struct err *e)
+{
+	struct change c = {.sw = sw, .wish = wish(w)};
 	struct task_spec spec = {0};
 	struct db_model m = {0};
 	bool ok;
 
 	ok = find(sw, id, &m, &c.entry, e) && backend_require(backend, &c.backend, e) &&
-	     check_build(sw, &m, c.backend, false, e);
+	     check_build(sw, &m, c.backend, false, w, e);
 	if (ok) {
 		ret->environment = switch_environment(&m, c.backend);
 		ret->instant = envs_complete(sw->s.envs, ret->environment, c.backend) &&
@@ -280,16 +285,16 @@ static void mend_python(struct switcher *sw, const char *id, const char *environ
 	if (!envs_python_is_due(sw->s.envs, environment, b) ||
 	    tasks_has_live(sw->s.tasks, "create", environment))
 		return;
-	if (!switch_create_environment(sw, id, b->name, &answer, &e))
+	if (!switch_create_environment(sw, id, b->name, NULL, &answer, &e))
 		log_warn("Python stays as it is model=%s backend=%s reason=\"%s\", continuing", id,
 			 b->name, e.msg);
 	free(answer.environment);
 }
 
 bool switch_backend(struct switcher *sw, const char *id, const char *backend, enum reload reload,
-		    bool force, struct switch_answer *ret, struct err *e)
+		    bool force, const struct env_wish *w, struct switch_answer *ret, struct err *e)
 {
-	struct change c = {.sw = sw, .reload = reload, .force = force};
+	struct change c = {.sw = sw, .reload = reload, .force = force, .wish = wish(w)};
 	struct db_model m = {0};
 	bool ok;
 
@@ -298,7 +303,7 @@ bool switch_backend(struct switcher *sw, const char *id, const char *backend, en
 		ok = auto_switch(&c, &m, ret, e);
 	else
 		ok = ok && backend_require(backend, &c.backend, e) &&
-		     check_build(sw, &m, c.backend, force, e) && request_switch(&c, &m, ret, e);
+		     check_build(sw, &m, c.backend, force, w, e) && request_switch(&c, &m, ret, e);
 	db_model_done(&m);
 	if (ok && ret->instant)
 		mend_python(sw, id, ret->environment, c.backend);
@@ -315,9 +320,9 @@ static void hold_for_load(struct entry *en)
 
 /* Lock held. */
 static bool submit_load(struct switcher *sw, struct entry *en, const struct db_model *m,
-			char ret_task[static TASK_ID_SIZE], struct err *e)
+			const struct env_wish *w, char ret_task[static TASK_ID_SIZE], struct err *e)
 {
-	struct change c = {.sw = sw, .entry = en, .is_load = true};
+	struct change c = {.sw = sw, .entry = en, .is_load = true, .wish = wish(w)};
 	struct task_spec spec = {0};
 	char message[300];
 	bool joined = false;
@@ -343,8 +348,8 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 	return true;
 }
 
-bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_ID_SIZE],
-		 struct err *e)
+bool switch_load(struct switcher *sw, const char *id, const struct env_wish *w,
+		 char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	const struct backend *b;
 	struct entry *en;
@@ -373,7 +378,7 @@ bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_
 		pthread_mutex_lock(&sw->lock);
 		en->failures = 0; /* a user who asks for it does not wait */
 		en->not_before = 0;
-		ok = submit_load(sw, en, &m, ret_task, e);
+		ok = submit_load(sw, en, &m, w, ret_task, e);
 		pthread_mutex_unlock(&sw->lock);
 	}
 	b = ok ? backend_find(m.backend) : NULL;
@@ -482,7 +487,7 @@ static bool want(struct switcher *sw, struct entry *en, const struct db_model *m
 		hold_for_load(en);
 		return true;
 	}
-	return !no_backend_yet(en, m, e) && submit_load(sw, en, m, task, e);
+	return !no_backend_yet(en, m, e) && submit_load(sw, en, m, NULL, task, e);
 }
 
 bool switch_want(struct switcher *sw, const char *id, struct err *e)

@@ -70,24 +70,26 @@ struct switch_answer {
 	char message[320]; /* as in the document */
 	char *environment; /* name, caller frees */
 };
+/* Everywhere w: how an environment that has to be made is to be; NULL: as usual. */
 /* switch-backend, all answers of the contract: nothing to do → finished task; same switch under way
  * → its task; another → ERR_CONFLICT naming it, unless force supersedes it. `backend` as the user
  * wrote it, or auto: the ready one that is fastest by measurement (bench.h). The environment is
  * NULL as long as that is not known. */
 MUST_CHECK bool switch_backend(struct switcher *sw, const char *id, const char *backend,
-			       enum reload reload, bool force, struct switch_answer *ret,
-			       struct err *e);
+			       enum reload reload, bool force, const struct env_wish *w,
+			       struct switch_answer *ret, struct err *e);
 /* create-environment: as the build half of a switch. */
 MUST_CHECK bool switch_create_environment(struct switcher *sw, const char *id, const char *backend,
-					  struct switch_answer *ret, struct err *e);
+					  const struct env_wish *w, struct switch_answer *ret,
+					  struct err *e);
 /* The legacy rebuild: the named environment gets this backend, also another than its name says, for
  * all models that use it. The old content serves until the new is verified; a failure, of a worker
  * on it too, leaves it. reload: AUTO replaces the workers that run there, YES also loads the
  * others, NO leaves them on the old content until their next load. force: builds what the store has
  * too, whoever uses it. The same rebuild under way: its task. */
 MUST_CHECK bool switch_rebuild(struct switcher *sw, const char *name, const char *backend,
-			       enum reload reload, bool force, struct switch_answer *ret,
-			       struct err *e);
+			       enum reload reload, bool force, const struct env_wish *w,
+			       struct switch_answer *ret, struct err *e);
 /* The environment in which a model runs on a backend: its own if it has that one, else the one
  * named so. Caller frees. */
 char *switch_environment(const struct db_model *m, const struct backend *b);
@@ -96,8 +98,8 @@ bool switcher_uses_piece(void *switcher, const char *digest);
 /* load: merges no options itself (the API did); worker with the same options: a finished task.
  * Model without association: ERR_CONFLICT with a hint. The task under way for the same load is
  * returned again. */
-MUST_CHECK bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_ID_SIZE],
-			    struct err *e);
+MUST_CHECK bool switch_load(struct switcher *sw, const char *id, const struct env_wish *w,
+			    char ret_task[static TASK_ID_SIZE], struct err *e);
 /* Drains (at most drain_timeout, then cuts when force, else ERR_BUSY), stops; returns with memory
  * free. Not loaded: success. */
 MUST_CHECK bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *e);

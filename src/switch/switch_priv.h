@@ -80,8 +80,8 @@ MUST_CHECK bool change_unload(struct switcher *sw, struct entry *en, bool force,
 /* Makes what the model needs in that environment: llama.cpp for the backend, and Python when that
  * is its runtime. Blocks, for task steps. */
 MUST_CHECK bool change_prepare(struct switcher *sw, const struct db_model *m,
-			       const char *environment, const struct backend *b, struct task *t,
-			       struct err *e);
+			       const char *environment, const struct backend *b,
+			       const struct env_wish *w, struct task *t, struct err *e);
 /* Of that only what the runtime needs. */
 MUST_CHECK bool change_prepare_runtime(struct switcher *sw, const struct db_model *m,
 				       const char *environment, struct task *t, struct err *e);

@@ -3,7 +3,8 @@
  * NVIDIA's libnvidia-ml.so.1, as far as Shunt asks it. Beside the library a file `nvml.fake` says
  * how it behaves, a line each: `gpus N` (two), `init CODE` (what nvmlInit answers), `hang` (for
  * ever), `crash`, `name TEXT`, `own-memory no` (as a GPU that uses the machine's), `process GPU PID
- * BYTES`. Names, ids and numbers are an H200's.
+ * BYTES`, `driver VERSION`, `cuda NUMBER` (12020 is 12.2), `capability 8.9` (a line for each GPU,
+ * the last for those that follow). Names, ids and numbers are an H200's.
  */
 
 #include <dlfcn.h>
@@ -29,13 +30,14 @@ struct process {
 };
 
 static struct {
-	int init, gpus, shared, count;
+	int init, gpus, shared, cuda, count;
+	int capabilities[8][2], capability_count;
 	struct {
 		int gpu;
 		struct process is;
 	} processes[PROCESSES];
-} fake = {.gpus = 2};
-static char name[96] = "NVIDIA H200";
+} fake = {.gpus = 2, .cuda = 13000, .capabilities = {{9, 0}}};
+static char name[96] = "NVIDIA H200", driver[32] = "580.159.04";
 static int gpus[64]; /* a handle is the address of one */
 
 int nvmlInit_v2(void);
@@ -73,6 +75,18 @@ static void add_process(const char *text)
 	fake.processes[fake.count++].is = p;
 }
 
+static void add_capability(const char *text)
+{
+	int *to = fake.capabilities[fake.capability_count];
+	char *end;
+
+	if (fake.capability_count == 8)
+		return;
+	fake.capability_count++;
+	to[0] = (int)strtol(text, &end, 10);
+	to[1] = (int)strtol(end + 1, NULL, 10);
+}
+
 static void obey(char *line)
 {
 	const char *value;
@@ -86,6 +100,12 @@ static void obey(char *line)
 		(void)snprintf(name, sizeof(name), "%s", value);
 	else if ((value = after(line, "process ")))
 		add_process(value);
+	else if ((value = after(line, "driver ")))
+		(void)snprintf(driver, sizeof(driver), "%s", value);
+	else if ((value = after(line, "cuda ")))
+		fake.cuda = (int)strtol(value, NULL, 10);
+	else if ((value = after(line, "capability ")))
+		add_capability(value);
 	else if (after(line, "own-memory no"))
 		fake.shared = 1;
 	else if (after(line, "crash"))
@@ -120,13 +140,13 @@ int nvmlShutdown(void)
 
 int nvmlSystemGetDriverVersion(char *text, unsigned size)
 {
-	(void)snprintf(text, size, "580.159.04");
+	(void)snprintf(text, size, "%s", driver);
 	return SUCCESS;
 }
 
 int nvmlSystemGetCudaDriverVersion_v2(int *version)
 {
-	*version = 13000;
+	*version = fake.cuda;
 	return SUCCESS;
 }
 
@@ -164,8 +184,11 @@ int nvmlDeviceGetPciInfo_v3(void *device, struct pci_info *info)
 
 int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor)
 {
-	*major = 9;
-	*minor = 0;
+	int last = fake.capability_count ? fake.capability_count - 1 : 0;
+	int index = *(int *)device < last ? *(int *)device : last;
+
+	*major = fake.capabilities[index][0];
+	*minor = fake.capabilities[index][1];
 	return SUCCESS;
 }
 

@@ -67,6 +67,15 @@ def for_this_runtime(request):
 
 
 @pytest.fixture(scope="session")
+def nvml(tmp_path_factory) -> Path:
+    """NVIDIA's library. A link to it, with nvml.fake beside, is found by LD_LIBRARY_PATH."""
+    made = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
+    words = ["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", made, FAKES / "nvml.c", "-ldl"]
+    subprocess.run(words, check=True)
+    return made
+
+
+@pytest.fixture(scope="session")
 def prepared(shunt_binary, tmp_path_factory, pytestconfig) -> Daemon:
     """A stopped daemon whose state and store others start from; tests that run beside share it."""
     top = tmp_path_factory.getbasetemp()
@@ -189,14 +198,6 @@ def small_disk(tmp_path):
         pytest.skip("this machine lets nobody mount")
     yield folder, lambda size: mount("remount", f"size={size}")
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture(scope="session")
-def nvml(tmp_path_factory) -> Path:
-    made = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
-    words = ["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", made, FAKES / "nvml.c", "-ldl"]
-    subprocess.run(words, check=True)
-    return made
 
 
 @pytest.fixture

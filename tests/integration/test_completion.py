@@ -46,7 +46,7 @@ def test_the_words_that_may_come_next(line):
     assert words(line, "switch", "--force", "tiny", "v").keys() == {"vulkan"}
     assert words(line, "switch", "tiny", "cpu", "") == {}
     assert words(line, "switch", "tiny", "--").keys() == {
-        "--no-reload", "--detach", "--force", "--json", "--quiet", "--help",
+        "--no-reload", "--detach", "--force", "--arch", "--yes", "--json", "--quiet", "--help",
     }  # fmt: skip
     assert words(line, "switch", "--", "--") == {}
     assert {"ls", "create", "rm", "gc", "path"} <= words(line, "env", "").keys()

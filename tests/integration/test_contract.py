@@ -164,11 +164,12 @@ def test_health_counts_tokens_of_this_worker(daemon, model):
     assert daemon.get("/llm/api/models/loaded")["models"] == []
 
 
-def test_refresh_finds_what_was_installed_meanwhile(make_daemon, tmp_path):
+def test_refresh_finds_what_was_installed_meanwhile(make_daemon, nvml, tmp_path):
     tools = tmp_path / "tools"
     tools.mkdir()
-    daemon = make_daemon()
+    daemon = make_daemon(toolkit_provision="never")
     daemon.env["PATH"] = f"{FAKES}:{tools}:{os.environ['PATH']}"
+    daemon.env["LD_LIBRARY_PATH"] = str(nvml.parent)
     daemon.start()
 
     def cuda(answer: dict) -> dict:

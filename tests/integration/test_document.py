@@ -37,9 +37,10 @@ def compare(where: str, said, shown) -> None:
         assert said == shown, where
 
 
-def test_each_call_of_the_page(make_daemon, fake_model):
+def test_each_call_of_the_page(make_daemon, fake_model, nvml):
     daemon = make_daemon(fresh=True)
     daemon.env["PATH"] += f":{FAKES}/toolkits/cuda-12.4/bin"
+    daemon.env["LD_LIBRARY_PATH"] = str(nvml.parent)
     daemon.start()
     assert daemon.add(fake_model(f"{ID}.gguf").path)["id"] == ID
     daemon.switch(ID, "cuda", reload=True)

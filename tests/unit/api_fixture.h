@@ -86,8 +86,8 @@ static bool load_step(struct task *t, void *arg, struct err *e)
 
 static const struct task_step load_step_list[] = {{"Loading", 1, load_step, NULL}};
 
-bool switch_load(struct switcher *sw, const char *id, char ret_task[static TASK_ID_SIZE],
-		 struct err *e)
+bool switch_load(struct switcher *sw, const char *id, const struct env_wish *w,
+		 char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	struct task_spec spec = {.kind = "load",
 				 .model = id,
@@ -113,7 +113,7 @@ bool switch_unload(struct switcher *sw, const char *id, bool force, struct err *
 }
 
 bool switch_backend(struct switcher *sw, const char *id, const char *backend, enum reload reload,
-		    bool force, struct switch_answer *ret, struct err *e)
+		    bool force, const struct env_wish *w, struct switch_answer *ret, struct err *e)
 {
 	const struct backend *b = NULL;
 
@@ -129,17 +129,17 @@ bool switch_backend(struct switcher *sw, const char *id, const char *backend, en
 }
 
 bool switch_create_environment(struct switcher *sw, const char *id, const char *backend,
-			       struct switch_answer *ret, struct err *e)
+			       const struct env_wish *w, struct switch_answer *ret, struct err *e)
 {
-	return switch_backend(sw, id, backend, RELOAD_NO, false, ret, e);
+	return switch_backend(sw, id, backend, RELOAD_NO, false, w, ret, e);
 }
 
 bool switch_rebuild(struct switcher *sw, const char *name, const char *backend, enum reload reload,
-		    bool force, struct switch_answer *ret, struct err *e)
+		    bool force, const struct env_wish *w, struct switch_answer *ret, struct err *e)
 {
 	if (strcmp(name, "llm_tiny_cpu") != 0)
 		return err_set(e, ERR_NOT_FOUND, "there is no environment '%s'", name);
-	return switch_backend(sw, "tiny", backend, reload, force, ret, e);
+	return switch_backend(sw, "tiny", backend, reload, force, w, ret, e);
 }
 
 char *switch_environment(const struct db_model *m, const struct backend *b)
@@ -272,6 +272,10 @@ void engine_base_needs(const struct engine *en, int64_t *ret_disk, int64_t *ret_
 	*ret_memory = 0;
 }
 
+void engine_ask(struct engine *en, char compiler[static ENGINE_COMPILER], struct toolkit_ask *ret)
+{
+}
+
 const char *engine_release(const struct engine *en)
 {
 	return "b1234";
@@ -293,11 +297,18 @@ const char *envs_python_why_not(struct envs *es, const struct db_env *row)
 	return row->python_digest ? NULL : "there is no python3 in PATH";
 }
 
-bool envs_toolkit(struct envs *es, const struct backend *b, struct toolkit *ret, struct err *e)
+void envs_check(struct envs *es, const struct backend *b, const char *arch, struct toolkit *ret)
 {
+	*ret = (struct toolkit){0};
 	ret->count = 1;
 	(void)snprintf(ret->items[0].name, sizeof(ret->items[0].name), "glslc");
 	(void)snprintf(ret->items[0].packages, sizeof(ret->items[0].packages), "glslc-package");
+}
+
+bool envs_toolkit(struct envs *es, const char *name, const struct backend *b,
+		  const struct env_wish *w, struct toolkit *ret, struct err *e)
+{
+	envs_check(es, b, NULL, ret);
 	return err_set(e, ERR_TOOLKIT, "%s needs glslc", b->name);
 }
 

@@ -139,7 +139,7 @@ static void the_cpu_needs_nothing_of_its_own(void **state)
 	struct toolkit tk = {.count = 7};
 	struct err e = {0};
 
-	backend_find("cpu")->check(&tk);
+	backend_find("cpu")->check(&(const struct toolkit_ask){0}, &tk);
 	assert_int_equal(tk.count, 0);
 	assert_true(tk.can_build);
 	assert_true(tk.can_run);

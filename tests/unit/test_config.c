@@ -167,6 +167,7 @@ static const struct {
 	{"build_priority", "build-priority", "SHUNT_BUILD_PRIORITY", "normal"},
 	{"engine_source", "engine-source", "SHUNT_ENGINE_SOURCE", "https://h/x;y#sha256=0 ;z"},
 	{"engine_cpu", "engine-cpu", "SHUNT_ENGINE_CPU", "native"},
+	{"toolkit_provision", "toolkit-provision", "SHUNT_TOOLKIT_PROVISION", "never"},
 	{"worker_env", "worker-env", "SHUNT_WORKER_ENV", "A=1,2 B=\"x y\""},
 	{"hf_endpoint", "hf-endpoint", "SHUNT_HF_ENDPOINT", "http://mirror:8080"},
 	{"hf_token_file", "hf-token-file", "SHUNT_HF_TOKEN_FILE", "/t"},
