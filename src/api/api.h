@@ -23,8 +23,9 @@ struct api_settings {       /* borrowed until api_free */
 	const char *const *allowed_hosts; /* NULL-ended, may be NULL */
 	const char *const *allowed_origins;
 	const struct pull_settings *pull;
-	const char *self;     /* our own program, which asks drivers as a child */
-	const char *envs_dir; /* to show where an environment lies; NULL: not shown */
+	const char *self;              /* our own program, which asks drivers as a child */
+	const char *const *worker_env; /* NULL-ended, of the configuration; may be NULL */
+	const char *envs_dir;          /* to show where an environment lies; NULL: not shown */
 	struct db *db;
 	struct store *store;
 	struct engine *engine;

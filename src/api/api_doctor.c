@@ -49,6 +49,7 @@ bool doctor_get(struct call *c, struct err *e)
 		.root = "",
 		.gpus = &g,
 		.ask = {.gpus = &g},
+		.worker_env = a->s.worker_env,
 		.store_dir = store_dir(a->s.store),
 		.models_dir = a->s.pull->models_dir,
 	};

@@ -3,7 +3,6 @@
 
 #include "backend/rocm.h"
 
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +66,43 @@ static void check_device(struct toolkit *tk)
 		toolkit_add(tk, &device, NULL);
 }
 
+/* For each GPU the code that rocBLAS has, too. */
+static void targets_here(struct buf *list)
+{
+	CLEANUP(rocm_targets_done) struct rocm_targets t = {0};
+	CLEANUP(strv_done) struct strv names = {0};
+	char target[16];
+
+	rocm_read("", &t);
+	rocm_each(t.gpus.data, &names);
+	for (size_t i = 0; i < names.count; i++) {
+		const char *gfx = names.items[i];
+
+		rocm_add(list,
+			 rocm_relative(gfx, t.kernels.data, target, sizeof(target)) ? target : gfx);
+	}
+}
+
+static void check_archs(struct toolkit *tk, const char *asked)
+{
+	static const struct toolkit_need need = {"GPU architecture", "any", false, {0}};
+	CLEANUP(buf_done) struct buf list = {0};
+	struct err e = {0};
+
+	if (asked == NULL)
+		targets_here(&list);
+	else
+		(void)!rocm_parse_archs(asked, &list, &e); /* was looked at where it came in */
+	if (list.len > 0 && list.len < sizeof(tk->arch)) {
+		toolkit_add(tk, &need, list.data);
+		memcpy(tk->arch, list.data, list.len + 1);
+		return;
+	}
+	toolkit_add_unusable(tk, &need, "no AMD GPU tells its own");
+	(void)snprintf(tk->remedy, sizeof(tk->remedy), "%s",
+		       "say what to build for: --arch gfx1100 (arch in the API)");
+}
+
 static void check(const struct toolkit_ask *ask, struct toolkit *tk)
 {
 	char version[32];
@@ -75,40 +111,25 @@ static void check(const struct toolkit_ask *ask, struct toolkit *tk)
 	check_hipcc(tk, version, sizeof(version));
 	check_header(tk, &hipblas, "hipblas/hipblas.h");
 	check_header(tk, &rocblas, "rocblas/rocblas.h");
+	check_archs(tk, ask->arch);
 	check_device(tk);
 	if (version[0] != '\0')
 		(void)snprintf(tk->compiler, sizeof(tk->compiler), "hip %s", version);
 	toolkit_conclude(tk);
 }
 
-/* 100306 is gfx1036: major, minor, step; the last two in hex. */
-void rocm_target(const char *properties, struct buf *b)
+static bool arch_parse(const char *text, char *ret, size_t size, struct err *e)
 {
-	char name[24];
-	const char *p = strstr(properties, "gfx_target_version ");
-	long v = p ? strtol(p + strlen("gfx_target_version "), NULL, 10) : 0;
+	CLEANUP(buf_done) struct buf list = {0};
 
-	if (v <= 0)
-		return; /* a CPU */
-	(void)snprintf(name, sizeof(name), "gfx%ld%lx%lx", v / 10000, v / 100 % 100, v % 100);
-	if (b->len == 0 || strstr(b->data, name) == NULL)
-		buf_printf(b, "%s%s", b->len ? ";" : "", name);
-}
-
-static void targets(struct buf *b)
-{
-	glob_t nodes = {0};
-
-	if (glob("/sys/class/kfd/kfd/topology/nodes/*/properties", 0, NULL, &nodes) == 0) {
-		for (size_t i = 0; i < nodes.gl_pathc; i++) {
-			CLEANUP(free) char *text = NULL;
-			struct err e = {0};
-
-			if (fs_read(nodes.gl_pathv[i], 1 << 16, &text, NULL, &e))
-				rocm_target(text, b);
-		}
-	}
-	globfree(&nodes);
+	if (!rocm_parse_archs(text, &list, e))
+		return false;
+	for (char *c = list.data; *c; c++)
+		*c = *c == ';' ? ',' : *c;
+	if (list.len >= size)
+		return err_set(e, ERR_INVALID, "too many architectures");
+	memcpy(ret, list.data, list.len + 1);
+	return true;
 }
 
 /* hipcc's own clang: CMake's HIP language needs it by name. */
@@ -126,12 +147,9 @@ static void add_compiler(struct strv *args)
 
 static void cmake_args(const struct toolkit *tk, struct strv *args)
 {
-	CLEANUP(buf_done) struct buf gpus = {0};
-
 	add_compiler(args);
-	targets(&gpus);
-	if (gpus.len > 0)
-		strv_printf(args, "-DGPU_TARGETS=%s", gpus.data);
+	if (tk->arch[0])
+		strv_printf(args, "-DGPU_TARGETS=%s", tk->arch);
 }
 
 const struct backend backend_rocm = {
@@ -149,4 +167,5 @@ const struct backend backend_rocm = {
 	.host_extra_bytes = 256LL << 20,
 	.check = check,
 	.cmake_args = cmake_args,
+	.arch_parse = arch_parse,
 };

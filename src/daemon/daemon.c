@@ -251,6 +251,7 @@ static bool open_api(struct daemon *d, struct err *e)
 		.allowed_origins = strv_items(&d->origins),
 		.pull = &d->pull,
 		.self = d->self,
+		.worker_env = strv_items(&d->worker_env),
 		.envs_dir = d->envs_dir,
 		.db = d->db,
 		.store = d->store,

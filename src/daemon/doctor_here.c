@@ -30,6 +30,7 @@ bool doctor_here(const struct config *c, const char *backend, json_t **ret, stru
 	CLEANUP(free) char *store = config_store_dir(c);
 	CLEANUP(free) char *models = fs_join(c->state_dir, "models");
 	CLEANUP(engine_free) struct engine *en = NULL;
+	CLEANUP(strv_done) struct strv env = {0};
 	CLEANUP(gpus_done) struct gpus g = {0};
 	char compiler[ENGINE_COMPILER];
 	struct doctor d = {.root = "",
@@ -44,6 +45,9 @@ bool doctor_here(const struct config *c, const char *backend, json_t **ret, stru
 		return false;
 	engine_base_needs(en, &d.base_disk_bytes, &d.base_memory_bytes);
 	engine_ask(en, compiler, &d.ask);
+	if (!config_variables(c->worker_env, &env, e))
+		return err_wrap(e, "worker_env");
+	d.worker_env = strv_items(&env);
 	gpus_read(self, sys ? sys : "/sys", &g);
 	*ret = doctor_answer(&d);
 	return true;

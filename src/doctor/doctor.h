@@ -16,7 +16,8 @@ struct doctor {
 	const char *root;              /* "", or a folder that stands for / */
 	const struct backend *backend; /* whose toolkit; NULL: of all that fit this machine */
 	const struct gpus *gpus;
-	struct toolkit_ask ask;                     /* of the toolkits */
+	struct toolkit_ask ask;        /* of the toolkits */
+	const char *const *worker_env; /* NULL-ended NAME=VALUE that workers get; may be NULL */
 	const char *store_dir, *models_dir;         /* need not be there */
 	int64_t base_disk_bytes, base_memory_bytes; /* what a build of the base takes */
 };

@@ -44,6 +44,7 @@ void driver_look(const struct scene *s, struct findings *f);
 void access_look(const struct scene *s, struct findings *f);
 void compilers_look(struct findings *f);
 void toolkits_look(const struct scene *s, const struct backend *b, struct findings *f);
+void amd_look(const struct scene *s, enum finding_state missing, struct findings *f);
 
 /* container.c: gives a finding the way to get this vendor's GPU in; NULL: any. */
 void container_advise(const struct scene *s, const char *vendor, struct finding *f);

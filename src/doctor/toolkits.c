@@ -41,11 +41,22 @@ static const char *vendor_title(const char *vendor)
 	return strcmp(vendor, "nvidia") == 0 ? "NVIDIA" : "AMD";
 }
 
+/* Of what no package of the distribution mends. */
+static void add_remedy(const struct toolkit *tk, struct findings *f)
+{
+	for (size_t i = f->count; tk->remedy[0] && i-- > 0;)
+		if (f->list[i].state != FINDING_OK && !f->list[i].packages) {
+			finding_advise(&f->list[i], "%s", tk->remedy);
+			return;
+		}
+}
+
 /* Asked for by name, what is missing is wrong; else it is one way of several. */
 void toolkits_look(const struct scene *s, const struct backend *b, struct findings *f)
 {
 	bool meant = s->d->backend == b;
 	bool fits = !b->vendor || scene_gpu(s, b->vendor) || (s->wsl && scene_has(s, "/dev/dxg"));
+	enum finding_state missing = meant ? FINDING_BAD : FINDING_WARN;
 	struct toolkit tk = {0};
 
 	if (!meant && !fits) {
@@ -56,9 +67,11 @@ void toolkits_look(const struct scene *s, const struct backend *b, struct findin
 	if (meant && !fits)
 		(void)findings_add(f, FINDING_BAD, b->name, "no %s GPU here",
 				   vendor_title(b->vendor));
+	if (strcmp(b->name, "rocm") == 0)
+		amd_look(s, missing, f);
 	b->check(&s->d->ask, &tk);
 	for (int i = 0; i < tk.count; i++)
 		if (!is_said_elsewhere(&tk.items[i]))
-			toolkit_finding(&tk.items[i], b->name, meant ? FINDING_BAD : FINDING_WARN,
-					f);
+			toolkit_finding(&tk.items[i], b->name, missing, f);
+	add_remedy(&tk, f);
 }

@@ -137,12 +137,22 @@ static bool is_cancelled(void *arg)
 	return l->cancelled && l->cancelled(l->arg);
 }
 
-/* "0.00.004.227 I load_backend: …": not a complaint. */
-static bool is_chatter(const char *line)
+/* The level of "0.00.004.227 E ggml_cuda_init: …"; NULL: a line without one. */
+static const char *level_of(const char *line)
 {
 	const char *level = line + strspn(line, "0123456789.");
 
-	return level > line && (strncmp(level, " I ", 3) == 0 || strncmp(level, " D ", 3) == 0);
+	return level > line && level[0] == ' ' && level[1] && level[2] == ' ' ? level + 1 : NULL;
+}
+
+/* What a line complains of, without time and level. */
+static void add_complaint(struct buf *b, const char *line)
+{
+	const char *level = level_of(line), *text = level ? level + 2 : line;
+	size_t len = strcspn(text, "\n");
+
+	if (len > 0 && !(level && (*level == 'I' || *level == 'D')))
+		buf_printf(b, "%s%.*s", b->len > 0 ? "; " : "", (int)len, text);
 }
 
 static bool none(const struct backend *b, const char *output, struct err *e)
@@ -151,8 +161,7 @@ static bool none(const struct backend *b, const char *output, struct err *e)
 
 	for (const char *line = output; *line && strncmp(line, "Available devices:", 18) != 0;
 	     line += strcspn(line, "\n"), line += *line == '\n')
-		if (!is_chatter(line))
-			buf_add(&said, line, strcspn(line, "\n") + 1);
+		add_complaint(&said, line);
 	(void)err_set(e, ERR_UNAVAILABLE, "no %s device: the module loads, but finds none%s%.200s",
 		      b->title, said.len > 0 ? ": " : "", said.len > 0 ? said.data : "");
 	return err_hint(e, "shunt doctor %s names the driver that is missing", b->name);

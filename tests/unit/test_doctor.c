@@ -415,6 +415,62 @@ static void a_backend_for_another_maker_s_gpu_is_no_fault_unless_asked_for(void 
 	assert_true(m->found.count > 1);
 }
 
+/* --- ROCm --------------------------------------------------------------- */
+
+static void of_amd(const struct scene *s, struct findings *f)
+{
+	amd_look(s, FINDING_BAD, f);
+}
+
+static void has_amd(struct machine *m, const char *version)
+{
+	CLEANUP(free) char *text = mem_printf("simd_count 4\ngfx_target_version %s\n", version);
+
+	machine_has(m, "/sys/class/kfd/kfd/topology/nodes/0/properties", "cpu_cores_count 8\n");
+	machine_has(m, "/sys/class/kfd/kfd/topology/nodes/1/properties", text);
+}
+
+static void rocblas_has_code_for_some(void **state)
+{
+	static const char *const override[] = {"A=1", "HSA_OVERRIDE_GFX_VERSION=10.3.0", NULL};
+	struct machine *m = *state;
+
+	has_amd(m, "110000");
+	machine_look_with(m, of_amd);
+	assert_int_equal(m->found.count, 0); /* no rocBLAS: its items say that */
+
+	machine_has(m,
+		    "/usr/lib/x86_64-linux-gnu/rocblas/4.4.1/library/"
+		    "Kernels.so-000-gfx1100.hsaco",
+		    "");
+	machine_has(m,
+		    "/usr/lib/x86_64-linux-gnu/rocblas/4.4.1/library/"
+		    "TensileLibrary_Type_4xi8BS_HPA_fallback_gfx1030.hsaco",
+		    "");
+	machine_has(m,
+		    "/usr/lib/x86_64-linux-gnu/rocblas/4.4.1/library/"
+		    "Kernels.so-000-gfx90a-xnack+.hsaco",
+		    "");
+	machine_look_with(m, of_amd);
+	only(m, FINDING_OK, "gfx1100: rocBLAS has code for it", NULL, NULL);
+
+	has_amd(m, "100306");
+	machine_look_with(m, of_amd);
+	only(m, FINDING_BAD, "gfx1036: rocBLAS has no code for it, but for its relative gfx1030",
+	     NULL,
+	     "worker_env = HSA_OVERRIDE_GFX_VERSION=10.3.0 in the configuration makes it pass as "
+	     "that one, which builds are made for; or use Vulkan");
+	m->doctor.worker_env = override;
+	machine_look_with(m, of_amd);
+	only(m, FINDING_OK, "gfx1036: passes as gfx1030 (HSA_OVERRIDE_GFX_VERSION=10.3.0)", NULL,
+	     NULL);
+
+	has_amd(m, "80003");
+	machine_look_with(m, of_amd);
+	only(m, FINDING_BAD, "gfx803: rocBLAS has code only for gfx1100;gfx90a;gfx1030", NULL,
+	     "use Vulkan on it: shunt switch MODEL vulkan");
+}
+
 static void all_of_it_on_this_machine(void **state)
 {
 	struct machine *m = *state;
@@ -448,6 +504,7 @@ int main(void)
 		TEST(disk_is_judged_by_one_build),
 		TEST(what_is_missing_comes_with_its_packages),
 		TEST(a_backend_for_another_maker_s_gpu_is_no_fault_unless_asked_for),
+		TEST(rocblas_has_code_for_some),
 		TEST(all_of_it_on_this_machine),
 	};
 

@@ -407,6 +407,70 @@ static void amd_targets_are_named_once(void **state)
 	assert_string_equal(b.data, "gfx1036;gfx90a;gfx1100");
 }
 
+static void a_gpu_runs_what_its_relatives_run(void **state)
+{
+	static const struct {
+		const char *gpu, *kernels, *relative; /* NULL: none */
+		const char *version;
+	} cases[] = {
+		{"gfx1030", "gfx900;gfx1030", "gfx1030", "10.3.0"},
+		{"gfx1036", "gfx900;gfx1030", "gfx1030", "10.3.0"},
+		{"gfx1036", "gfx1030;gfx1036", "gfx1036", "10.3.6"},
+		{"gfx1103", "gfx1100;gfx1101;gfx1102", "gfx1100", "11.0.0"},
+		{"gfx1151", "gfx1030;gfx1100", "gfx1100", "11.0.0"},
+		{"gfx1151", "gfx1100;gfx1150", "gfx1100", "11.0.0"},
+		{"gfx90c", "gfx900;gfx906", "gfx900", "9.0.0"},
+		{"gfx90a", "gfx900;gfx90a", "gfx90a", "9.0.10"},
+		{"gfx1010", "gfx1030", NULL, NULL},
+		{"gfx803", "gfx900", NULL, NULL},
+		{"gfx1201", "gfx1100", NULL, NULL},
+		{"gfx1036", "", "gfx1036", "10.3.6"},
+		{"gfx1036", "nonsense;gfx;gfx1;gfxabcd", NULL, NULL},
+		{"nonsense", "gfx1030", NULL, NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char relative[16] = "", version[16] = "";
+		bool any =
+			rocm_relative(cases[i].gpu, cases[i].kernels, relative, sizeof(relative));
+
+		assert_int_equal(any, cases[i].relative != NULL);
+		if (!any)
+			continue;
+		assert_string_equal(relative, cases[i].relative);
+		rocm_override(relative, version, sizeof(version));
+		assert_string_equal(version, cases[i].version);
+	}
+}
+
+static void amd_architectures_are_said_by_name(void **state)
+{
+	const struct backend *rocm = backend_find("rocm");
+	const struct toolkit_ask ask = {.arch = "gfx1030,gfx90a"};
+	CLEANUP(strv_done) struct strv args = {0};
+	struct toolkit tk = {0};
+	struct err e = {0};
+	char one[64] = "untouched";
+
+	assert_true(rocm->arch_parse(" gfx1030, gfx90a gfx1030,", one, sizeof(one), &e));
+	assert_string_equal(one, "gfx1030,gfx90a");
+	assert_false(rocm->arch_parse("gfx1030,1100", one, sizeof(one), &e));
+	assert_string_equal(e.msg, "'1100' is no architecture of AMD's");
+	err_clear(&e);
+	assert_false(rocm->arch_parse("gfx1030:xnack+", one, sizeof(one), &e));
+	err_clear(&e);
+	assert_false(rocm->arch_parse(" , ", one, sizeof(one), &e));
+	err_clear(&e);
+	assert_false(rocm->arch_parse("gfx1030", one, 7, &e));
+	assert_string_equal(one, "gfx1030,gfx90a");
+
+	use_path(FAKES "rocm-6.3/bin");
+	rocm->check(&ask, &tk);
+	assert_string_equal(item(&tk, "GPU architecture")->found, "gfx1030;gfx90a");
+	rocm->cmake_args(&tk, &args);
+	assert_string_equal(args.items[args.count - 1], "-DGPU_TARGETS=gfx1030;gfx90a");
+}
+
 /* --- distributions ---------------------------------------------------------------------------- */
 
 static void the_distribution_is_read_from_os_release(void **state)
@@ -483,6 +547,8 @@ int main(void)
 		TEST(no_toolkit_at_all_names_every_item),
 		TEST(packages_are_named_for_every_distribution),
 		TEST(amd_targets_are_named_once),
+		TEST(a_gpu_runs_what_its_relatives_run),
+		TEST(amd_architectures_are_said_by_name),
 		TEST(the_distribution_is_read_from_os_release),
 		TEST(each_distribution_installs_its_own_way),
 	};
