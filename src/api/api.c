@@ -94,7 +94,6 @@ bool api_start(const struct api_settings *s, struct api **ret, struct err *e)
 		.guard = {.hosts = s->allowed_hosts, .origins = s->allowed_origins}};
 	pthread_mutex_init(&a->options_lock, NULL);
 	pthread_mutex_init(&a->backends_lock, NULL);
-	pthread_mutex_init(&a->gpus_lock, NULL);
 	if (open_tcp(a, e) && open_local(a, e) && serve(a, e)) {
 		*ret = a;
 		return true;
@@ -149,8 +148,6 @@ void api_free(struct api *a)
 	api_stop(a);
 	pthread_mutex_destroy(&a->options_lock);
 	pthread_mutex_destroy(&a->backends_lock);
-	pthread_mutex_destroy(&a->gpus_lock);
-	gpus_done(&a->gpus);
 	json_decref(a->backends);
 	free(a->socket_path);
 	free(a);

@@ -15,6 +15,7 @@
 #include "task/task.h"
 
 struct api;
+struct gpu_watch;
 struct api_settings {       /* borrowed until api_free */
 	const char *listen; /* "127.0.0.1:7717", "[::1]:7717", "" or NULL for none; port 0: any, see
 			       api_port */
@@ -25,6 +26,7 @@ struct api_settings {       /* borrowed until api_free */
 	const struct pull_settings *pull;
 	const char *self;              /* our own program, which asks drivers as a child */
 	const char *const *worker_env; /* NULL-ended, of the configuration; may be NULL */
+	struct gpu_watch *gpus;        /* may be NULL */
 	const char *envs_dir;          /* to show where an environment lies; NULL: not shown */
 	struct db *db;
 	struct store *store;

@@ -4,15 +4,8 @@
 #include <stdlib.h>
 
 #include "api/handlers.h"
-#include "backend/gpu.h"
+#include "backend/gpu_watch.h"
 #include "backend/hardware.h"
-#include "backend/nvml.h"
-#include "base/clock.h"
-
-enum {
-	GPUS_MS = 5000,     /* health may be asked for every second */
-	NO_GPUS_MS = 60000, /* one that hangs takes 2 s to find out */
-};
 
 static json_t *text_or_null(const char *s)
 {
@@ -31,23 +24,6 @@ static void set(json_t *j, const char *name, json_t *value)
 
 /* --- a worker's memory -------------------------------------------------- */
 
-/* As NVML says now, or said a moment ago; −1: it does not. */
-static int64_t measured_bytes(struct api *a, pid_t pid)
-{
-	struct err ignored = {0};
-	int64_t bytes;
-
-	pthread_mutex_lock(&a->gpus_lock);
-	if (clock_ms() >= a->gpus_until) {
-		gpus_done(&a->gpus);
-		a->gpus_until = nvml_read(a->s.self, &a->gpus, &ignored) ? GPUS_MS : NO_GPUS_MS;
-		a->gpus_until += clock_ms();
-	}
-	bytes = gpus_process_bytes(&a->gpus, pid);
-	pthread_mutex_unlock(&a->gpus_lock);
-	return bytes;
-}
-
 /* The driver counts its own part of a process too, so less than the worker's buffers is of another
  * one: in a container, pids may be the host's. */
 int64_t worker_device_bytes(struct api *a, const struct worker *w)
@@ -59,7 +35,7 @@ int64_t worker_device_bytes(struct api *a, const struct worker *w)
 	said = memory_sum(&took.memory.device);
 	if (said == 0)
 		return 0;
-	measured = measured_bytes(a, worker_pid(w));
+	measured = gpu_watch_process_bytes(a->s.gpus, worker_pid(w));
 	return measured >= said ? measured : said;
 }
 
@@ -117,6 +93,34 @@ static json_t *nvidia_json(const struct gpus *g)
 	return j;
 }
 
+static json_t *vulkan_device_json(const struct gpu_vulkan *v)
+{
+	json_t *j = json_object();
+
+	set(j, "name", answer_text(v->name));
+	set(j, "kind", answer_text(gpu_kind_name(v->kind)));
+	set(j, "device", text_or_null(v->device));
+	set(j, "pci", text_or_null(v->pci));
+	set(j, "uuid", answer_text(v->uuid));
+	set(j, "driver", text_or_null(v->driver));
+	set(j, "memory_bytes", known(v->memory_bytes));
+	set(j, "memory_free_bytes", known(v->free_bytes));
+	return j;
+}
+
+static json_t *vulkan_json(const struct gpus *g)
+{
+	json_t *j = json_object(), *list = json_array();
+
+	for (size_t i = 0; i < g->vulkan_count; i++)
+		json_array_append_new(list, vulkan_device_json(&g->vulkan[i]));
+	set(j, "version", text_or_null(g->vulkan_version));
+	set(j, "devices", list);
+	set(j, "why_not", text_or_null(g->vulkan_why_not.msg));
+	set(j, "hint", text_or_null(g->vulkan_why_not.hint));
+	return j;
+}
+
 static void sight(struct gpus *g, const struct backend *b, const struct env_device *d,
 		  const char *driver)
 {
@@ -170,6 +174,7 @@ static void set_gpus(struct call *c)
 		json_array_append_new(list, gpu_json(&g.list[i]));
 	call_set(c, "gpus", list);
 	call_set(c, "nvidia", nvidia_json(&g));
+	call_set(c, "vulkan", vulkan_json(&g));
 }
 
 bool hardware_detect(struct call *c, struct err *e)

@@ -42,9 +42,6 @@ struct api {
 	pthread_mutex_t options_lock;  /* one change of stored options at a time */
 	pthread_mutex_t backends_lock; /* guards backends */
 	json_t *backends;              /* what the toolkit checks found; NULL: not asked yet */
-	pthread_mutex_t gpus_lock;     /* guards the next two */
-	struct gpus gpus;              /* what NVML said of processes */
-	int64_t gpus_until;            /* clock_ms() when it is asked again */
 	struct pulls *pulls;
 };
 

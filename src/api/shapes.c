@@ -389,12 +389,33 @@ static const struct field nvidia_fields[] = {
 	{0},
 };
 static const struct shape nvidia_shape = {"NvidiaDriver", "What NVIDIA's driver is", nvidia_fields, false};
+static const struct field vulkan_device_fields[] = {
+	FIELD("name", TEXT, true, "as people name it"),
+	FIELD("kind", TEXT, true, "software: a CPU that plays one", .choices = "discrete|integrated|software"),
+	FIELD("device", TEXT_NULL, true, "as llama.cpp calls it, Vulkan0; null: it leaves it out"),
+	FIELD("pci", TEXT_NULL, true, "its address: 0000:0f:00.0"),
+	FIELD("uuid", TEXT, true, "of NVIDIA's the same as in gpus"),
+	FIELD("driver", TEXT_NULL, true, "name and version of Vulkan's driver"),
+	FIELD("memory_bytes", INT | FIELD_NULL, true, "all"),
+	FIELD("memory_free_bytes", INT | FIELD_NULL, true, "free now"),
+	{0},
+};
+static const struct shape vulkan_device_shape = {"VulkanDevice", "A physical device of Vulkan", vulkan_device_fields, false};
+static const struct field vulkan_fields[] = {
+	FIELD("version", TEXT_NULL, true, "of its loader"),
+	LIST_FIELD("devices", "in Vulkan's order", vulkan_device_shape),
+	FIELD("why_not", TEXT_NULL, true, "why it tells nothing; null: it does"),
+	FIELD("hint", TEXT_NULL, true, "the remedy"),
+	{0},
+};
+static const struct shape vulkan_shape = {"VulkanLoader", "What Vulkan's loader tells", vulkan_fields, false};
 const struct field answers_hardware[] = {
 	OBJECT_FIELD("cpu", true, "the CPU", cpu_shape),
 	OBJECT_FIELD("memory", true, "RAM", memory_shape),
 	LIST_FIELD("gpus", "one a card, by PCI address", gpu_shape),
 	FIELD("gpus_why_not", FIELD_OBJECT, true, "why a backend lists none, by its name"),
 	OBJECT_FIELD("nvidia", true, "NVIDIA's driver", nvidia_shape),
+	OBJECT_FIELD("vulkan", true, "Vulkan's loader and drivers", vulkan_shape),
 	{0},
 };
 

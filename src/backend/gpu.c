@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backend/gpu.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/gpu_vulkan.h"
 #include "backend/nvml.h"
 #include "backend/pci.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 const char *gpu_kind_name(enum gpu_kind k)
@@ -30,6 +33,7 @@ void gpus_done(struct gpus *g)
 {
 	free(g->list);
 	free(g->processes);
+	free(g->vulkan);
 	*g = (struct gpus){0};
 }
 
@@ -90,13 +94,43 @@ static void explain(struct gpus *g, bool answers)
 	}
 }
 
+struct vulkan_question {
+	const char *self;
+	struct gpus said; /* of Vulkan alone */
+};
+
+static void *ask_vulkan(void *arg)
+{
+	struct vulkan_question *q = arg;
+
+	if (!vulkan_read(q->self, &q->said, &q->said.vulkan_why_not))
+		log_debug("Vulkan tells nothing: %s, continuing", q->said.vulkan_why_not.msg);
+	return NULL;
+}
+
+/* Beside NVML: each may take 2 s. */
+static bool ask_both(const char *self, struct gpus *g)
+{
+	struct vulkan_question q = {.self = self};
+	pthread_t thread;
+	bool beside = pthread_create(&thread, NULL, ask_vulkan, &q) == 0;
+	bool answers = nvml_read(self, g, &g->nvidia_why_not);
+
+	if (beside)
+		(void)pthread_join(thread, NULL);
+	else
+		(void)ask_vulkan(&q);
+	vulkan_lay_over(g, &q.said);
+	return answers;
+}
+
 void gpus_read(const char *self, const char *sys, struct gpus *ret)
 {
 	struct gpus g = {0};
 	bool answers;
 
 	pci_read(sys, &g);
-	answers = nvml_read(self, &g, &g.nvidia_why_not);
+	answers = ask_both(self, &g);
 	g.nvidia_library = answers || g.nvidia_why_not.kind != ERR_NOT_FOUND;
 	explain(&g, answers);
 	if (g.count > 0)

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * The GPUs of this machine, before any module was built: those on the PCI bus (sysfs), and of
- * NVIDIA's what its driver tells through NVML. What a backend's module lists is laid on top, so
- * that CUDA0 and Vulkan0 of one card are one GPU. Any thread; reading takes up to 2 s.
+ * The GPUs of this machine, before any module was built: those on the PCI bus (sysfs), of NVIDIA's
+ * what its driver tells through NVML, and what Vulkan's loader tells. What a backend's module lists
+ * is laid on top, so that CUDA0 and Vulkan0 of one card are one GPU. Any thread; reading takes up
+ * to 2 s.
  */
 
 #include <stdbool.h>
@@ -44,6 +45,17 @@ struct gpu {
 	size_t device_count;
 };
 
+/* A physical device of Vulkan. */
+struct gpu_vulkan {
+	enum gpu_kind kind;
+	char name[128];
+	char pci[16];     /* "": the driver does not say */
+	char uuid[64];    /* of NVIDIA's the same as NVML's */
+	char driver[160]; /* "NVIDIA 580.159.04", "llvmpipe Mesa 22.3.6 (LLVM 15.0.6)" */
+	char device[32];  /* as llama.cpp calls it, "Vulkan0"; "": it uses another, or none */
+	int64_t memory_bytes, free_bytes; /* −1: unknown */
+};
+
 struct gpu_process {
 	pid_t pid;
 	char uuid[64]; /* of the GPU */
@@ -58,9 +70,13 @@ struct gpus {
 	char nvidia_driver[32], nvidia_cuda[16]; /* 580.159.04, the newest CUDA it runs: 13.0 */
 	bool nvidia_library;                     /* NVML is there, whatever it says */
 	struct err nvidia_why_not;               /* why NVML tells nothing; ERR_NONE: it does */
+	struct gpu_vulkan *vulkan;               /* in Vulkan's order */
+	size_t vulkan_count;
+	char vulkan_version[16];   /* of the loader: 1.3.239 */
+	struct err vulkan_why_not; /* why it tells nothing; ERR_NONE: it does */
 };
 
-/* self: our program, asked for `probe-nvml`; sys: "/sys", or a tree like it. */
+/* self: our program, asked for `probe-nvml` and `probe-vulkan`; sys: "/sys", or a tree like it. */
 void gpus_read(const char *self, const char *sys, struct gpus *ret);
 void gpus_done(struct gpus *g);
 static inline void gpus_done_p(struct gpus *g)
@@ -80,9 +96,9 @@ struct gpu_sighting {
 	int64_t memory_bytes, free_bytes;
 	bool in_ram, software;
 };
-/* Gives it to the GPU that it is: of the same name, else of the same maker and size, else the only
- * one of that maker; several of one name in the order of both lists. One that fits none is a GPU of
- * its own. */
+/* Gives it to the GPU that it is: at the PCI address that Vulkan tells, else of the same name, else
+ * of the same maker and size, else the only one of that maker; several of one name in the order of
+ * both lists. One that fits none is a GPU of its own. */
 void gpus_sight(struct gpus *g, const struct gpu_sighting *s);
 /* gpu.c's list; zeroes with unknown memory. Borrowed until the next one is added. */
 struct gpu *gpus_add(struct gpus *g);

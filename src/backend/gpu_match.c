@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which GPU is it that a module calls Vulkan0? llama.cpp says a name and the memory of it alone. */
+/* Which GPU is it that a module calls Vulkan0? llama.cpp says a name and the memory of it alone;
+ * Vulkan's loader says where the card is. */
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "backend/gpu.h"
+#include "backend/gpu_vulkan.h"
 #include "base/mem.h"
 
 static const struct {
@@ -79,10 +80,40 @@ static struct gpu *first(struct gpus *g, const struct gpu_sighting *s, fits_fn *
 	return found;
 }
 
-static struct gpu *find(struct gpus *g, const struct gpu_sighting *s)
+static bool is_it(const struct gpu_vulkan *v, const struct gpu_sighting *s)
+{
+	return strcmp(v->name, s->name) == 0 && is_of_size(v->memory_bytes, s->memory_bytes);
+}
+
+/* Where a module's device stands in Vulkan's own list: by llama.cpp's number, if that agrees, else
+ * the only one that it could be (variables may have changed the numbers). NULL: not known. */
+static const struct gpu_vulkan *in_vulkan(const struct gpus *g, const struct gpu_sighting *s)
+{
+	const struct gpu_vulkan *only = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < g->vulkan_count; i++) {
+		const struct gpu_vulkan *v = &g->vulkan[i];
+
+		if (strncmp(s->device, VULKAN_PREFIX, sizeof(VULKAN_PREFIX) - 1) != 0 ||
+		    !is_it(v, s))
+			continue;
+		if (strcmp(v->device, s->device) == 0)
+			return v;
+		only = v;
+		count++;
+	}
+	return count == 1 ? only : NULL;
+}
+
+static struct gpu *find(struct gpus *g, const struct gpu_sighting *s, const struct gpu_vulkan *v)
 {
 	size_t count;
-	struct gpu *found = first(g, s, has_name, &count);
+	struct gpu *found = v ? vulkan_card(g, v) : NULL;
+
+	if (found && found->device_count < ARRAY_LEN(found->devices))
+		return found;
+	found = first(g, s, has_name, &count);
 
 	if (!found && !s->software)
 		found = first(g, s, has_maker_and_size, &count);
@@ -113,7 +144,8 @@ static void fill(struct gpu *g, const struct gpu_sighting *s)
 
 void gpus_sight(struct gpus *g, const struct gpu_sighting *s)
 {
-	struct gpu *found = find(g, s);
+	const struct gpu_vulkan *v = in_vulkan(g, s);
+	struct gpu *found = find(g, s, v);
 	struct gpu_device *d;
 
 	if (!found)
@@ -122,5 +154,6 @@ void gpus_sight(struct gpus *g, const struct gpu_sighting *s)
 	d = &found->devices[found->device_count++];
 	d->backend = s->backend;
 	(void)snprintf(d->name, sizeof(d->name), "%s", s->device);
-	(void)snprintf(d->driver, sizeof(d->driver), "%s", s->driver);
+	(void)snprintf(d->driver, sizeof(d->driver), "%.*s", (int)sizeof(d->driver) - 1,
+		       v && v->driver[0] ? v->driver : s->driver);
 }

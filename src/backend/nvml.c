@@ -4,13 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
-#include "base/clock.h"
+#include "backend/probe.h"
 #include "base/mem.h"
-#include "base/proc.h"
-
-enum { LIMIT_MS = 2000, OUTPUT_MAX = 256 * 1024 };
 
 /* --- why not ------------------------------------------------------------ */
 
@@ -32,11 +28,8 @@ static const struct {
 	{-1, "NVIDIA's library is too old to be asked", "install a driver of 2013 or later"},
 };
 
-static bool refused(const char *output, struct err *e)
+static bool refused(int n, struct err *e)
 {
-	const char *code = strstr(output, "refused\t");
-	int n = code ? (int)strtol(code + strlen("refused\t"), NULL, 10) : 0;
-
 	for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
 		if (refusals[i].code != n)
 			continue;
@@ -47,48 +40,20 @@ static bool refused(const char *output, struct err *e)
 	return err_hint(e, "sudo dmesg | grep NVRM says why");
 }
 
-static bool absent(const char *output, struct err *e)
-{
-	/* dlopen's words for one that is not there; any other is a broken one */
-	if (!strstr(output, "No such file or directory")) {
-		(void)err_set(e, ERR_UNAVAILABLE, "NVIDIA's library cannot be loaded: %.200s",
-			      output);
-		return err_hint(e, "install the NVIDIA driver again: shunt doctor cuda");
-	}
-	(void)err_set(e, ERR_NOT_FOUND, "no NVIDIA driver: there is no libnvidia-ml.so.1");
-	return err_hint(e, "install the NVIDIA driver: shunt doctor cuda");
-}
-
-static bool hangs(struct err *e)
-{
-	(void)err_set(e, ERR_UNAVAILABLE, "NVIDIA's driver did not answer within %d s",
-		      LIMIT_MS / 1000);
-	return err_hint(e, "sudo nvidia-smi -pm 1 keeps slow ones awake; of one that hangs, sudo "
-			   "dmesg | grep NVRM says why, and a restart helps");
-}
-
-static bool judge(int status, const char *output, struct err *e)
-{
-	char text[128];
-
-	if (WIFEXITED(status) && WEXITSTATUS(status) == NVML_PROBE_NO_LIBRARY)
-		return absent(output, e);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == NVML_PROBE_REFUSED)
-		return refused(output, e);
-	(void)err_set(e, ERR_UNAVAILABLE, "asking NVIDIA's driver ended with %s",
-		      proc_status_text(status, text, sizeof(text)));
-	return err_hint(e, "install the NVIDIA driver again: shunt doctor cuda");
-}
+static const struct probe probe = {
+	.word = "probe-nvml",
+	.driver = "NVIDIA's driver",
+	.library = "NVIDIA's library",
+	.absent = "no NVIDIA driver: there is no libnvidia-ml.so.1",
+	.absent_remedy = "install the NVIDIA driver: shunt doctor cuda",
+	.again = "install the NVIDIA driver again: shunt doctor cuda",
+	.hangs =
+		"sudo nvidia-smi -pm 1 keeps slow ones awake; of one that hangs, sudo dmesg | grep "
+		"NVRM says why, and a restart helps",
+	.refused = refused,
+};
 
 /* --- what it says ------------------------------------------------------- */
-
-static int64_t bytes(const char *text)
-{
-	char *end;
-	long long n = strtoll(text, &end, 10);
-
-	return end == text || n < 0 ? -1 : (int64_t)n;
-}
 
 static void copy(char *to, size_t size, const char *from)
 {
@@ -117,15 +82,15 @@ static void take_gpu(struct gpus *g, char *const *f, size_t count)
 	if (count < 8)
 		return;
 	gpu->kind = GPU_DISCRETE;
-	gpu->memory_bytes = bytes(f[5]);
-	gpu->used_bytes = bytes(f[6]);
-	gpu->free_bytes = bytes(f[7]);
+	gpu->memory_bytes = probe_number(f[5]);
+	gpu->used_bytes = probe_number(f[6]);
+	gpu->free_bytes = probe_number(f[7]);
 }
 
 /* The two lists of a GPU may have the same process: the same memory. */
 static void take_process(struct gpus *g, char *const *f)
 {
-	struct gpu_process p = {.pid = (pid_t)strtol(f[2], NULL, 10), .bytes = bytes(f[3])};
+	struct gpu_process p = {.pid = (pid_t)strtol(f[2], NULL, 10), .bytes = probe_number(f[3])};
 
 	copy(p.uuid, sizeof(p.uuid), f[1]);
 	for (size_t i = 0; i < g->process_count; i++)
@@ -139,11 +104,9 @@ static void take_process(struct gpus *g, char *const *f)
 
 static void take_line(struct gpus *g, char *line)
 {
-	char *fields[8] = {line}, *rest = line;
-	size_t count = 0;
+	char *fields[8];
+	size_t count = probe_fields(line, fields, ARRAY_LEN(fields));
 
-	while (rest && count < ARRAY_LEN(fields))
-		fields[count++] = strsep(&rest, "\t");
 	if (strcmp(fields[0], "driver") == 0 && count == 2)
 		copy(g->nvidia_driver, sizeof(g->nvidia_driver), fields[1]);
 	else if (strcmp(fields[0], "cuda") == 0 && count == 2)
@@ -160,59 +123,12 @@ static void take_all(struct gpus *g, char *text)
 		take_line(g, strsep(&text, "\n"));
 }
 
-/* --- the child ---------------------------------------------------------- */
-
-struct reader {
-	struct buf output;
-	int64_t deadline_ms;
-};
-
-static void add_line(void *arg, const char *line)
-{
-	struct reader *r = arg;
-
-	if (r->output.len < OUTPUT_MAX)
-		buf_printf(&r->output, "%s\n", line);
-}
-
-static bool too_late(void *arg)
-{
-	const struct reader *r = arg;
-
-	return clock_ms() > r->deadline_ms;
-}
-
-/* The library may lie where only LD_LIBRARY_PATH says (NixOS, some containers). */
-static void child_env(struct strv *env)
-{
-	const char *path = getenv("LD_LIBRARY_PATH");
-
-	proc_clean_env(env);
-	if (path)
-		strv_printf(env, "LD_LIBRARY_PATH=%s", path);
-}
-
 bool nvml_read(const char *self, struct gpus *g, struct err *e)
 {
-	const char *const argv[] = {self, "probe-nvml", NULL};
-	struct reader r = {.deadline_ms = clock_ms() + LIMIT_MS};
-	CLEANUP(strv_done) struct strv env = {0};
 	CLEANUP(free) char *output = NULL;
-	struct proc_run run = {.argv = argv, .on_line = add_line, .cancelled = too_late, .arg = &r};
-	struct err why = {0};
-	int status = 0;
-	bool ok;
 
-	child_env(&env);
-	run.env = strv_items(&env);
-	ok = proc_run(&run, &status, &why);
-	output = buf_steal(&r.output);
-	if (!ok && why.kind == ERR_CANCELLED)
-		return hangs(e);
-	if (!ok)
-		return err_set(e, why.kind, "asking NVIDIA's driver: %s", why.msg);
-	if (status != 0)
-		return judge(status, output, e);
+	if (!probe_ask(&probe, self, &output, e))
+		return false;
 	take_all(g, output);
 	return true;
 }

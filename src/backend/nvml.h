@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What NVIDIA's driver tells through its library NVML (libnvidia-ml.so.1), which is opened when
- * it is there: nothing links to it. Asked in a child (`shunt probe-nvml`) that has 2 s, because a
- * broken driver may hang or crash who asks. */
+/* What NVIDIA's driver tells through its library NVML (libnvidia-ml.so.1); see probe.h. */
 
 #include "backend/gpu.h"
 
@@ -12,5 +10,3 @@
 MUST_CHECK bool nvml_read(const char *self, struct gpus *g, struct err *e);
 /* Child side: prints a line a fact. Exit status for main. */
 int nvml_probe_main(void);
-/* How it ends when the library is not there, or answers with an error, whose number it prints. */
-enum { NVML_PROBE_NO_LIBRARY = 3, NVML_PROBE_REFUSED = 4 };

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The child that asks NVML. Its types are those of nvml.h, which is not needed to build us. */
 
-#include <dlfcn.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "backend/nvml.h"
+#include "backend/probe.h"
 
 #define LIBRARY "libnvidia-ml.so.1"
 enum { PROCESSES_MAX = 1024 };
@@ -42,10 +41,7 @@ struct nvml {
 	processes_fn *compute, *graphics;
 };
 
-static const struct {
-	size_t field;
-	const char *name, *older; /* may be NULL */
-} functions[] = {
+static const struct probe_function functions[] = {
 	{offsetof(struct nvml, init), "nvmlInit_v2", NULL},
 	{offsetof(struct nvml, shutdown), "nvmlShutdown", NULL},
 	{offsetof(struct nvml, driver), "nvmlSystemGetDriverVersion", NULL},
@@ -63,17 +59,6 @@ static const struct {
 	{offsetof(struct nvml, graphics), "nvmlDeviceGetGraphicsRunningProcesses_v3",
 	 "nvmlDeviceGetGraphicsRunningProcesses_v2"},
 };
-
-static void find_functions(void *library, struct nvml *n)
-{
-	for (size_t i = 0; i < ARRAY_LEN(functions); i++) {
-		void *symbol = dlsym(library, functions[i].name);
-
-		if (!symbol && functions[i].older)
-			symbol = dlsym(library, functions[i].older);
-		memcpy((char *)n + functions[i].field, &symbol, sizeof(symbol));
-	}
-}
 
 /* Calls what an old library may not have; true: it answered. */
 #define ASK(fn, ...) ((fn) && (fn)(__VA_ARGS__) == 0)
@@ -133,22 +118,14 @@ static void print_all(const struct nvml *n)
 
 int nvml_probe_main(void)
 {
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	struct nvml n = {0};
 	answer a;
 
-	if (!library) {
-		const char *why = dlerror();
-
-		printf("%s\n", why ? why : "no reason given");
-		return NVML_PROBE_NO_LIBRARY;
-	}
-	find_functions(library, &n);
+	if (!probe_open(LIBRARY, functions, ARRAY_LEN(functions), &n))
+		return PROBE_NO_LIBRARY;
 	a = n.init ? n.init() : -1;
-	if (a != 0) {
-		printf("refused\t%d\n", a);
-		return NVML_PROBE_REFUSED;
-	}
+	if (a != 0)
+		return probe_refuse(a);
 	print_all(&n);
 	if (n.shutdown)
 		(void)n.shutdown();

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "backend/gpu_watch.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -39,6 +40,7 @@ struct daemon {
 	char *owner;         /* names our roots in the store */
 	char *api_key;
 	char *self;
+	struct gpu_watch *gpus;
 	char *models_dir;
 	struct pull_settings pull;
 	char *envs_dir;
@@ -215,6 +217,7 @@ static bool open_serving(struct daemon *d, struct err *e)
 	struct switcher_settings ss = {.db = d->db,
 				       .tasks = d->tasks,
 				       .envs = d->envs,
+				       .gpus = d->gpus,
 				       .drain_timeout_ms = c->drain_timeout_ms,
 				       .idle_unload_ms = c->idle_unload_ms,
 				       .memory_limit = c->memory_limit,
@@ -252,6 +255,7 @@ static bool open_api(struct daemon *d, struct err *e)
 		.pull = &d->pull,
 		.self = d->self,
 		.worker_env = strv_items(&d->worker_env),
+		.gpus = d->gpus,
 		.envs_dir = d->envs_dir,
 		.db = d->db,
 		.store = d->store,
@@ -359,6 +363,7 @@ static void take_down(struct daemon *d)
 	if (d->api_key)
 		explicit_bzero(d->api_key, strlen(d->api_key));
 	free(d->api_key);
+	gpu_watch_free(d->gpus);
 	free(d->self);
 	free(d->models_dir);
 	free(d->envs_dir);
@@ -375,6 +380,7 @@ bool daemon_run(const struct config *c, struct err *e)
 
 	umask(0077);
 	d.self = fs_real("/proc/self/exe");
+	d.gpus = gpu_watch_new(d.self);
 	manager_open(&d.manager);
 	ok = block_signals(&d, e) && gather_news(&d, e) && open_folders(&d, e) &&
 	     lock_state(&d, e) && read_owner(&d, e) && read_key(&d, e) && open_state(&d, e) &&

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/gpu_vulkan.h"
 #include "backend/nvml.h"
 #include "base/log.h"
 #include "cli/cli.h"
@@ -171,6 +172,8 @@ int main(int argc, char **argv)
 		return verify_probe_main(argv[2], argv[3]);
 	if (argc == 2 && strcmp(argv[1], "probe-nvml") == 0)
 		return nvml_probe_main();
+	if (argc == 2 && strcmp(argv[1], "probe-vulkan") == 0)
+		return vulkan_probe_main();
 	if (!take_flags(&l, &argc, argv, &e))
 		return fail(&e);
 	if (answer_about_ourselves(argc, argv, &status))

@@ -17,6 +17,8 @@ void doctor_look(const struct doctor *d, struct findings *ret)
 	compilers_look(&f);
 	driver_look(&s, &f);
 	access_look(&s, &f);
+	if (!d->backend || strcmp(d->backend->name, "vulkan") == 0)
+		icd_look(&s, &f);
 	for (const struct backend *const *b = backend_all(); *b; b++)
 		if ((*b)->module && (!d->backend || d->backend == *b))
 			toolkits_look(&s, *b, &f);

@@ -43,6 +43,7 @@ void machine_look(const struct scene *s, struct findings *f);
 void driver_look(const struct scene *s, struct findings *f);
 void access_look(const struct scene *s, struct findings *f);
 void compilers_look(struct findings *f);
+void icd_look(const struct scene *s, struct findings *f);
 void toolkits_look(const struct scene *s, const struct backend *b, struct findings *f);
 void amd_look(const struct scene *s, enum finding_state missing, struct findings *f);
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
-#include "base/fs.h"
+#include "backend/gpu_watch.h"
 #include "model/catalog.h"
 #include "model/option.h"
 #include "switch/bench_priv.h"
@@ -61,19 +61,17 @@ char *bench_stale(struct switcher *sw, const struct db_model *m, const struct db
 	return what ? mem_printf("the %s changed", what) : NULL;
 }
 
-/* The kernel's part, which has the version; a Vulkan driver's other part has none that could be
- * read without it. Caller frees. */
-static char *driver_now(void)
+/* The kernel, whose release its own drivers have, and the maker's part. Caller frees. */
+static char *driver_now(struct switcher *sw, const char *devices)
 {
-	CLEANUP(free) char *nvidia = NULL;
+	CLEANUP(free) char *first = mem_ndup(devices, strcspn(devices, ","));
 	struct utsname kernel;
+	char driver[192];
 
 	if (uname(&kernel) < 0)
 		return NULL;
-	if (!fs_read("/sys/module/nvidia/version", 64, &nvidia, NULL, NULL))
-		return mem_printf("Linux %s", kernel.release);
-	return mem_printf("Linux %s, NVIDIA %.*s", kernel.release, (int)strcspn(nvidia, "\n"),
-			  nvidia);
+	gpu_watch_driver(sw->s.gpus, first, driver, sizeof(driver));
+	return mem_printf("Linux %s%s%s", kernel.release, driver[0] ? ", " : "", driver);
 }
 
 /* Caller frees. */
@@ -135,7 +133,7 @@ static bool fill(struct switcher *sw, const struct db_model *m, const struct bac
 	now->base_digest = STEAL(env->base_digest);
 	now->module_digest = STEAL(env->module_digest);
 	now->device = change_device(m, &run);
-	now->driver = b->device_prefix ? driver_now() : NULL;
+	now->driver = b->device_prefix ? driver_now(sw, now->device) : NULL;
 	now->file = file_now(m, e);
 	now->options = now->file ? options_now(m, b->device_prefix != NULL, e) : NULL;
 	return now->options != NULL;

@@ -35,6 +35,7 @@ enum model_state {
 const char *model_state_name(enum model_state s);
 
 struct switcher;
+struct gpu_watch;
 struct switcher_settings {
 	struct db *db;
 	struct tasks *tasks;
@@ -42,6 +43,7 @@ struct switcher_settings {
 	struct supervisor *supervisor;
 	struct routes *routes;
 	struct contexts *contexts;
+	struct gpu_watch *gpus; /* may be NULL */
 	int64_t drain_timeout_ms;
 	int64_t idle_unload_ms; /* of models that don't say; 0: never */
 	int64_t memory_limit;   /* see fit.h */

@@ -51,3 +51,13 @@ def test_a_model_on_two_devices_answers_as_on_one(daemon, runtime):
     log = daemon.http.get("/llm/api/models/tiny/log").text
     for device in ("Vulkan0", "Vulkan1"):
         assert f"{device} model buffer size" in log, "each has a part of the weights"
+
+
+def test_vulkan_is_known_and_llvmpipe_told_from_a_gpu(daemon):
+    seen = daemon.get("/llm/api/hardware/detect")
+    assert seen["vulkan"]["why_not"] is None
+    (software,) = (d for d in seen["vulkan"]["devices"] if d["kind"] == "software")
+    assert software["name"].startswith("llvmpipe")
+    assert software["driver"].startswith("llvmpipe Mesa ")
+    assert software["device"] is None, "llama.cpp uses it only when it is told to"
+    assert software["memory_bytes"] > 0

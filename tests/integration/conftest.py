@@ -69,8 +69,18 @@ def for_this_runtime(request):
 @pytest.fixture(scope="session")
 def nvml(tmp_path_factory) -> Path:
     """NVIDIA's library. A link to it, with nvml.fake beside, is found by LD_LIBRARY_PATH."""
-    made = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
-    words = ["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", made, FAKES / "nvml.c", "-ldl"]
+    return compiled(tmp_path_factory.mktemp("nvml"), "libnvidia-ml.so.1", "nvml.c")
+
+
+@pytest.fixture(scope="session")
+def vulkan(tmp_path_factory) -> Path:
+    """Vulkan's loader, likewise with vulkan.fake."""
+    return compiled(tmp_path_factory.mktemp("vulkan"), "libvulkan.so.1", "vulkan.c")
+
+
+def compiled(folder: Path, library: str, source: str) -> Path:
+    made = folder / library
+    words = ["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", made, FAKES / source, "-ldl"]
     subprocess.run(words, check=True)
     return made
 
@@ -201,10 +211,11 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture
-def machine(make_daemon, nvml, tmp_path):
-    """A daemon on a machine with these PCI cards, and NVIDIA's library that behaves so."""
+def machine(make_daemon, nvml, vulkan, tmp_path):
+    """A daemon on a machine with these PCI cards, and libraries of NVIDIA and Vulkan that behave
+    so."""
 
-    def make(behaviour: str | None = None, **cards: dict):
+    def make(behaviour: str | None = None, vulkan_has: str = "create -9\n", **cards: dict):
         for address, files in cards.items():
             folder = tmp_path / "sys/bus/pci/devices" / address
             folder.mkdir(parents=True)
@@ -214,6 +225,8 @@ def machine(make_daemon, nvml, tmp_path):
                 (folder / "driver").symlink_to("../../../drivers/amdgpu")
         daemon = make_daemon()
         daemon.env |= {"SYSFS_PATH": str(tmp_path / "sys"), "LD_LIBRARY_PATH": str(tmp_path)}
+        (tmp_path / vulkan.name).symlink_to(vulkan)
+        (tmp_path / "vulkan.fake").write_text(vulkan_has)
         if behaviour is not None:
             (tmp_path / nvml.name).symlink_to(nvml)
             (tmp_path / "nvml.fake").write_text(behaviour)

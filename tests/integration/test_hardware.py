@@ -2,8 +2,12 @@
 """GPUs as NVIDIA's library and sysfs show them: fakes of both, and what the daemon says of them."""
 
 import json
+import time
+from pathlib import Path
 
 import pytest
+
+from daemon import wait_until
 
 ID = "tiny.Q8_0"
 MODEL = f"/llm/api/models/{ID}"
@@ -61,6 +65,55 @@ def test_a_module_s_device_is_the_card_that_the_driver_names(machine):
     assert gpu["memory_bytes"] == 143771 << 20, "the driver's, not the module's"
 
 
+def test_vulkan_tells_which_card_it_calls_vulkan0(machine):
+    daemon = machine(
+        "gpus 2\n",
+        "device 2 0000:1f:00.0 1 4 8192 8000 Fake Vulkan\n"
+        "device 2 0000:0f:00.0 0 4 8192 8000 Fake Vulkan\n"
+        "device 4 - 9 13 2048 - llvmpipe\n",
+    )
+    seen = daemon.get(DETECT)
+    first, second = seen["gpus"]
+    assert (first["pci"], first["devices"]) == ("0000:0f:00.0", [])
+    assert second["devices"] == [
+        {"backend": "vulkan", "device": "Vulkan0", "driver": "NVIDIA 1.2.3"}
+    ]
+    assert seen["vulkan"]["version"] == "1.3.239"
+    devices = seen["vulkan"]["devices"]
+    assert [d["device"] for d in devices] == ["Vulkan0", "Vulkan1", None]
+    assert [d["kind"] for d in devices] == ["discrete", "discrete", "software"]
+    assert devices[0] == {
+        "name": "Fake Vulkan",
+        "kind": "discrete",
+        "device": "Vulkan0",
+        "pci": "0000:1f:00.0",
+        "uuid": second["uuid"],
+        "driver": "NVIDIA 1.2.3",
+        "memory_bytes": 8192 << 20,
+        "memory_free_bytes": 8000 << 20,
+    }
+    said = " ".join(daemon.cli("doctor").stdout.split())
+    assert "✓ Vulkan0 is Fake Vulkan, 0000:1f:00.0: NVIDIA 1.2.3" in said
+    assert "llvmpipe is a CPU that plays a GPU: llama.cpp leaves it out" in said
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [("hang\n", "did not answer within 2 s"), ("crash\n", "killed by SIGABRT")],
+)
+def test_a_broken_vulkan_driver_is_named_and_harms_nothing(machine, behaviour, why):
+    daemon = machine("gpus 1\n", behaviour)
+    seen = daemon.get(DETECT)
+    assert why in seen["vulkan"]["why_not"]
+    assert seen["vulkan"]["devices"] == []
+    assert len([g for g in seen["gpus"] if g["uuid"]]) == 1
+    said = " ".join(daemon.cli("doctor").stdout.split())
+    assert why in said
+    assert "/usr/share/vulkan/icd.d" in said
+    seen = " ".join(daemon.cli("doctor", "cuda").stdout.split())
+    assert why not in seen
+
+
 @pytest.mark.parametrize(
     ("behaviour", "why", "remedy"),
     [
@@ -97,10 +150,51 @@ def test_health_has_the_memory_that_the_driver_counts(
     pid = daemon.model(ID)["worker"]["pid"]
     (tmp_path / "nvml.fake").write_text(f"process 0 {pid} {driver_says}\n")
     health = daemon.get(f"{MODEL}/health")
+    assert health["device_memory_bytes"] > 0, "nobody waits for the driver"
     if believed:
-        assert health["device_memory_bytes"] == driver_says
+
+        def has_it() -> bool:
+            return daemon.get(f"{MODEL}/health")["device_memory_bytes"] == driver_says
+
+        wait_until(has_it, 60, "the driver's word")
+        health = daemon.get(f"{MODEL}/health")
     else:
+        time.sleep(1)
+        health = daemon.get(f"{MODEL}/health")
         assert health["device_memory_bytes"] > driver_says
     assert health["memory_bytes"] > health["device_memory_bytes"]
     daemon.switch(ID, "cpu")
     assert daemon.get(f"{MODEL}/health")["device_memory_bytes"] == 0
+
+
+def asks_nvml(folder: Path) -> bool:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            asks = b"probe-nvml" in (process / "cmdline").read_bytes()
+            if asks and str(folder).encode() in (process / "environ").read_bytes():
+                return True
+        except OSError:  # it has gone
+            pass
+    return False
+
+
+@pytest.mark.server
+def test_health_does_not_wait_for_a_driver_that_hangs(machine, fake_model, tmp_path):
+    daemon = machine("hang\n")
+    daemon.add(fake_model().path)
+    daemon.switch(ID, "vulkan")
+    daemon.post(f"{MODEL}/load", {}, 200)
+    daemon.get(f"{MODEL}/health")
+    wait_until(lambda: asks_nvml(tmp_path), what="the question, which is asked beside")
+
+
+@pytest.mark.server
+def test_a_benchmark_knows_the_maker_s_driver(machine, fake_model):
+    daemon = machine("gpus 1\n", "device 2 0000:0f:00.0 0 4 8192 8000 Fake Vulkan\n")
+    daemon.add(fake_model().path)
+    daemon.switch(ID, "vulkan")
+    task = daemon.post(f"{MODEL}/benchmark", {"backends": ["vulkan"]}, 202)["task_id"]
+    assert daemon.wait_task(task)["state"] == "succeeded"
+    (found,) = daemon.get(f"{MODEL}/benchmark")["benchmarks"]
+    assert found["driver"].endswith(", NVIDIA 1.2.3")
+    assert found["stale"] is None

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "test.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "backend/gpu.h"
+#include "backend/gpu_vulkan.h"
 #include "backend/nvml.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -41,15 +43,26 @@ static char *pci_card(void **state, const char *address, const char *class, cons
 	return dir;
 }
 
-static void library_says(void **state, const char *behaviour)
+static void put_library(void **state, const char *name, const char *fake, const char *file,
+			const char *behaviour)
 {
 	CLEANUP(free) char *dir = fs_join(*state, "lib");
-	CLEANUP(free) char *library = fs_join(dir, "libnvidia-ml.so.1");
+	CLEANUP(free) char *library = fs_join(dir, name);
 
 	make_folder(dir);
 	(void)unlink(library);
-	assert_int_equal(symlink(FAKE_NVML, library), 0);
-	write_in(dir, "nvml.fake", behaviour);
+	assert_int_equal(symlink(fake, library), 0);
+	write_in(dir, file, behaviour);
+}
+
+static void library_says(void **state, const char *behaviour)
+{
+	put_library(state, "libnvidia-ml.so.1", FAKE_NVML, "nvml.fake", behaviour);
+}
+
+static void vulkan_says(void **state, const char *behaviour)
+{
+	put_library(state, "libvulkan.so.1", FAKE_VULKAN, "vulkan.fake", behaviour);
 }
 
 static void look(void **state, struct gpus *ret)
@@ -66,6 +79,7 @@ static void look(void **state, struct gpus *ret)
 static int start(void **state)
 {
 	*state = test_dir_new();
+	vulkan_says(state, "create -9\n"); /* not this machine's */
 	return 0;
 }
 
@@ -375,6 +389,168 @@ static void the_only_one_of_its_maker_is_it(void **state)
 	assert_string_equal(gpu_kind_name(g.list[0].kind), "integrated");
 }
 
+/* --- Vulkan ------------------------------------------------------------- */
+
+static void see_vulkan(struct gpus *g, const char *device, const char *name, int64_t mib)
+{
+	see(g, "vulkan", device, name, mib << 20);
+}
+
+static void the_address_tells_which_card_it_is(void **state)
+{
+	CLEANUP(gpus_done) struct gpus g = {0};
+
+	library_says(state, "gpus 2\n");
+	vulkan_says(state, "device 2 0000:1f:00.0 1 4 143771 143000 NVIDIA H200\n"
+			   "device 2 0000:0f:00.0 0 4 143771 - NVIDIA H200\n");
+	look(state, &g);
+	assert_int_equal(g.vulkan_why_not.kind, ERR_NONE);
+	assert_string_equal(g.vulkan_version, "1.3.239");
+	assert_int_equal(g.vulkan_count, 2);
+	assert_string_equal(g.vulkan[0].device, "Vulkan0");
+	assert_string_equal(g.vulkan[0].driver, "NVIDIA 1.2.3");
+	assert_int_equal(g.vulkan[0].kind, GPU_DISCRETE);
+	assert_true(g.vulkan[0].memory_bytes == 143771LL << 20);
+	assert_true(g.vulkan[0].free_bytes == 143000LL << 20);
+	assert_int_equal(g.vulkan[1].free_bytes, -1);
+	see_vulkan(&g, "Vulkan0", "NVIDIA H200", 143771);
+	see_vulkan(&g, "Vulkan1", "NVIDIA H200", 143771);
+	see(&g, "cuda", "CUDA0", "NVIDIA H200", 143771LL << 20);
+	assert_int_equal(g.count, 2);
+	has_devices(&g.list[0], "Vulkan1 CUDA0");
+	has_devices(&g.list[1], "Vulkan0");
+	assert_string_equal(g.list[1].devices[0].driver, "NVIDIA 1.2.3");
+}
+
+static void without_an_address_the_uuid_does(void **state)
+{
+	CLEANUP(gpus_done) struct gpus g = {0};
+
+	library_says(state, "gpus 2\n");
+	vulkan_says(state, "device 2 - 1 4 143771 143000 NVIDIA H200\n");
+	look(state, &g);
+	see_vulkan(&g, "Vulkan0", "NVIDIA H200", 143771);
+	assert_int_equal(g.count, 2);
+	has_devices(&g.list[1], "Vulkan0");
+}
+
+/* Variables of its environment may have changed them. */
+static void numbers_that_do_not_agree_are_not_believed(void **state)
+{
+	CLEANUP(gpus_done) struct gpus g = {0};
+
+	library_says(state, "gpus 2\n");
+	vulkan_says(state, "device 2 0000:1f:00.0 1 4 143771 143000 NVIDIA H200\n"
+			   "device 2 0000:0f:00.0 0 4 143771 143000 NVIDIA H200\n"
+			   "device 2 0000:03:00.0 3 3 24576 20000 AMD X\n");
+	free(pci_card(state, "0000:03:00.0", "0x030000\n", "0x1002\n", "0x744c\n", "amdgpu"));
+	free(pci_card(state, "0000:04:00.0", "0x030000\n", "0x1002\n", "0x744c\n", "amdgpu"));
+	look(state, &g);
+	see_vulkan(&g, "Vulkan0", "AMD X", 24576);
+	see_vulkan(&g, "Vulkan7", "NVIDIA H200", 143771);
+	assert_int_equal(g.count, 4);
+	has_devices(&g.list[0], "Vulkan0");
+	assert_int_equal(g.list[1].device_count, 0);
+	has_devices(&g.list[2], "Vulkan7"); /* by name, the first */
+}
+
+static void llama_cpp_s_numbers(void **state)
+{
+	static const struct {
+		const char *devices, *numbers;
+	} cases[] = {
+		{"device 4 - 9 13 2048 - llvmpipe\n"
+		 "device 2 0000:01:00.0 1 4 8 8 A\n"
+		 "device 1 0000:02:00.0 2 6 8 8 B\n",
+		 "- Vulkan0 Vulkan1 "},
+		/* one card under two drivers: RADV is taken, and stands last */
+		{"device 2 0000:01:00.0 1 2 8 8 A\n"
+		 "device 2 0000:02:00.0 2 4 8 8 B\n"
+		 "device 2 0000:01:00.0 1 3 8 8 A\n",
+		 "- Vulkan0 Vulkan1 "},
+		{"device 2 0000:01:00.0 1 3 8 8 A\n"
+		 "device 2 0000:01:00.0 1 1 8 8 A\n",
+		 "Vulkan0 - "},
+		/* no GPU: the first that is no CPU */
+		{"device 4 - 9 13 2048 - llvmpipe\n"
+		 "device 3 - 1 0 8 8 virtual\n",
+		 "- Vulkan0 "},
+		{"device 4 - 9 13 2048 - llvmpipe\n", "- "},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(gpus_done) struct gpus g = {0};
+		CLEANUP(buf_done) struct buf numbers = {0};
+
+		vulkan_says(state, cases[i].devices);
+		look(state, &g);
+		for (size_t n = 0; n < g.vulkan_count; n++)
+			buf_printf(&numbers, "%s ",
+				   g.vulkan[n].device[0] ? g.vulkan[n].device : "-");
+		assert_string_equal(numbers.data, cases[i].numbers);
+	}
+}
+
+static void vulkan_fills_in_what_nobody_else_tells(void **state)
+{
+	CLEANUP(gpus_done) struct gpus g = {0};
+
+	free(pci_card(state, "0000:05:00.0", "0x030000\n", "0x8086\n", "0x56a0\n", "xe"));
+	vulkan_says(state, "device 2 0000:05:00.0 1 6 16384 15000 Intel Arc A770\n"
+			   "device 4 - 9 13 2048 - llvmpipe\n");
+	look(state, &g);
+	assert_int_equal(g.count, 1);
+	assert_string_equal(g.list[0].name, "Intel Arc A770");
+	assert_true(g.list[0].memory_bytes == 16384LL << 20);
+	assert_true(g.list[0].free_bytes == 15000LL << 20);
+	assert_int_equal(g.vulkan[1].kind, GPU_SOFTWARE);
+}
+
+static void why_vulkan_tells_nothing(void **state)
+{
+	static const struct {
+		const char *behaviour, *why, *remedy;
+	} cases[] = {
+		{"create -9\n", "finds no driver", "shunt doctor vulkan"},
+		{"create -3\n", "(VkResult -3)", "shunt doctor vulkan"},
+		{"\n", "finds no device", "shunt doctor vulkan"},
+		{"crash\n", "SIGABRT", "/usr/share/vulkan/icd.d is broken"},
+		{"hang\n", "did not answer within 2 s", "/usr/share/vulkan/icd.d hangs"},
+		{NULL, "Vulkan's loader cannot be loaded: ", "is broken"},
+	};
+	CLEANUP(free) char *lib = fs_join(*state, "lib");
+
+	library_says(state, "gpus 1\n");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(gpus_done) struct gpus g = {0};
+
+		if (cases[i].behaviour) {
+			vulkan_says(state, cases[i].behaviour);
+		} else {
+			assert_int_equal(unlinkat(AT_FDCWD, test_path(lib, "libvulkan.so.1"), 0),
+					 0);
+			write_in(lib, "libvulkan.so.1", "no library");
+		}
+		look(state, &g);
+		assert_int_equal(g.vulkan_why_not.kind, ERR_UNAVAILABLE);
+		if (!strstr(g.vulkan_why_not.msg, cases[i].why) ||
+		    !strstr(g.vulkan_why_not.hint, cases[i].remedy))
+			fail_msg("%s / %s", g.vulkan_why_not.msg, g.vulkan_why_not.hint);
+		assert_int_equal(g.count, 1); /* NVML's is there all the same */
+		assert_int_equal(g.vulkan_count, 0);
+	}
+}
+
+static void a_driver_that_crashes_when_it_leaves_has_said_all(void **state)
+{
+	CLEANUP(gpus_done) struct gpus g = {0};
+
+	vulkan_says(state, "crash-at-end\ndevice 2 0000:01:00.0 1 4 8 8 A\n");
+	look(state, &g);
+	assert_int_equal(g.vulkan_why_not.kind, ERR_NONE);
+	assert_int_equal(g.vulkan_count, 1);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +563,16 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(a_library_that_is_broken_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(the_bus_tells_of_amd_and_intel, start, stop),
 		cmocka_unit_test_setup_teardown(numbers_that_cannot_be_are_unknown, start, stop),
+		cmocka_unit_test_setup_teardown(the_address_tells_which_card_it_is, start, stop),
+		cmocka_unit_test_setup_teardown(without_an_address_the_uuid_does, start, stop),
+		cmocka_unit_test_setup_teardown(numbers_that_do_not_agree_are_not_believed, start,
+						stop),
+		cmocka_unit_test_setup_teardown(llama_cpp_s_numbers, start, stop),
+		cmocka_unit_test_setup_teardown(vulkan_fills_in_what_nobody_else_tells, start,
+						stop),
+		cmocka_unit_test_setup_teardown(why_vulkan_tells_nothing, start, stop),
+		cmocka_unit_test_setup_teardown(a_driver_that_crashes_when_it_leaves_has_said_all,
+						start, stop),
 		cmocka_unit_test(a_card_has_a_name_in_each_backend),
 		cmocka_unit_test(two_that_could_be_it_are_not_guessed),
 		cmocka_unit_test(the_only_one_of_its_maker_is_it),
@@ -394,5 +580,7 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "probe-nvml") == 0)
 		return nvml_probe_main();
+	if (argc == 2 && strcmp(argv[1], "probe-vulkan") == 0)
+		return vulkan_probe_main();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
