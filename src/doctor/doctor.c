@@ -2,9 +2,27 @@
 #include "doctor/doctor.h"
 
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "doctor/scene.h"
+
+static bool needs_no_sudo(void)
+{
+	CLEANUP(free) char *sudo = fs_which("sudo");
+
+	return geteuid() == 0 && !sudo;
+}
+
+void doctor_without_sudo(char *command)
+{
+	static const char word[] = "sudo ";
+	char *at = command;
+
+	while (at && (at = strstr(at, word)))
+		memmove(at, at + strlen(word), strlen(at + strlen(word)) + 1);
+}
 
 void doctor_look(const struct doctor *d, struct findings *ret)
 {
@@ -22,6 +40,9 @@ void doctor_look(const struct doctor *d, struct findings *ret)
 	for (const struct backend *const *b = backend_all(); *b; b++)
 		if ((*b)->module && (!d->backend || d->backend == *b))
 			toolkits_look(&s, *b, &f);
+	f.no_sudo = needs_no_sudo();
+	for (size_t i = 0; i < f.count && f.no_sudo; i++)
+		doctor_without_sudo(f.list[i].command);
 	*ret = f;
 }
 
@@ -50,5 +71,7 @@ char *doctor_install(const struct findings *f)
 	if (packages.len == 0)
 		return NULL;
 	distro_install_command(distro_here(), packages.data, command, sizeof(command));
+	if (f->no_sudo)
+		doctor_without_sudo(command);
 	return mem_dup(command);
 }

@@ -22,5 +22,7 @@ struct doctor {
 	int64_t base_disk_bytes, base_memory_bytes; /* what a build of the base takes */
 };
 void doctor_look(const struct doctor *d, struct findings *ret);
+/* Takes "sudo" out of a command, for root where there is none, as in containers. */
+void doctor_without_sudo(char *command);
 /* The command that installs all packages that were found missing; NULL: none is. Caller frees. */
 char *doctor_install(const struct findings *f);

@@ -3,6 +3,7 @@
 
 /* What a check has to say: one line, how bad it is, and what mends it. One thread. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum finding_state {
@@ -23,6 +24,7 @@ struct finding {
 struct findings {
 	struct finding *list;
 	size_t count;
+	bool no_sudo; /* commands are for root, where there is none */
 };
 void findings_done(struct findings *f);
 static inline void findings_done_p(struct findings *f)

@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "doctor/driver.h"
 
+static const char topic[] = "gpu";
+
 struct remedy {
 	const char *command, *advice;
 };
@@ -37,6 +39,12 @@ static const char *const libraries[DISTRO_COUNT] = {
 	[DISTRO_FEDORA] = "xorg-x11-drv-nvidia-cuda",
 	[DISTRO_ARCH]   = "nvidia-utils",
 	[DISTRO_SUSE]   = "nvidia-compute-utils-G06",
+};
+static const char *const vulkan_drivers[DISTRO_COUNT] = {
+	[DISTRO_DEBIAN] = "nvidia-vulkan-icd",
+	[DISTRO_FEDORA] = "xorg-x11-drv-nvidia-libs",
+	[DISTRO_ARCH]   = "nvidia-utils",
+	[DISTRO_SUSE]   = "nvidia-gl-G06",
 };
 /* clang-format on */
 
@@ -221,13 +229,59 @@ void nvidia_explain(const struct scene *s, const struct gpu *card, struct findin
 	}
 }
 
+/* --- beside CUDA -------------------------------------------------------- */
+
+/* A container gets the driver's parts for CUDA, those for Vulkan only when it is told. */
+static void no_vulkan(const struct scene *s, struct findings *f)
+{
+	struct finding *new = findings_add(f, FINDING_WARN, topic,
+					   "NVIDIA's driver for Vulkan (nvidia_icd.json) is not "
+					   "here: CUDA can use the card, Vulkan cannot");
+	const char *version = s->d->gpus->nvidia_driver;
+	char command[160];
+
+	if (s->container == CONTAINER_DOCKER || s->container == CONTAINER_PODMAN) {
+		finding_run(new, "%s run -e NVIDIA_DRIVER_CAPABILITIES=all …",
+			    s->container == CONTAINER_DOCKER ? "docker" : "podman");
+		finding_advise(new, "on the host, beside what gives it the GPU");
+	} else if (s->container != CONTAINER_NONE) {
+		finding_advise(new, "set NVIDIA_DRIVER_CAPABILITIES=all for the container");
+	} else if (s->ubuntu) {
+		finding_run(new, "sudo apt install libnvidia-gl-%.*s", major_digits(version),
+			    version);
+	} else {
+		distro_install_command(s->distro, vulkan_drivers[s->distro], command,
+				       sizeof(command));
+		finding_run(new, "%s", command);
+	}
+}
+
+static bool has_vulkan(const struct scene *s)
+{
+	static const char *const files[] = {"/usr/share/vulkan/icd.d/nvidia*.json",
+					    "/usr/local/share/vulkan/icd.d/nvidia*.json",
+					    "/etc/vulkan/icd.d/nvidia*.json"};
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		if (scene_glob(s, files[i]))
+			return true;
+	for (const char *const *v = s->d->worker_env; v && *v; v++)
+		if (strncmp(*v, "VK_DRIVER_FILES=", 16) == 0 ||
+		    strncmp(*v, "VK_ICD_FILENAMES=", 17) == 0)
+			return true; /* somebody knows better */
+	return false;
+}
+
 void nvidia_look(const struct scene *s, struct findings *f)
 {
 	const struct err *why = &s->d->gpus->nvidia_why_not;
 	struct finding *new;
 
+	if (scene_gpu(s, "nvidia") && why->kind == ERR_NONE && !s->wsl && !has_vulkan(s))
+		no_vulkan(s, f);
+
 	if (scene_has(s, "/dev/nvidiactl") && !scene_has(s, "/dev/nvidia-uvm")) {
-		new = findings_add(f, FINDING_BAD, "gpu",
+		new = findings_add(f, FINDING_BAD, topic,
 				   "no /dev/nvidia-uvm, without which CUDA does not start");
 		if (s->container != CONTAINER_NONE)
 			container_advise(s, "nvidia", new);
@@ -236,7 +290,7 @@ void nvidia_look(const struct scene *s, struct findings *f)
 	}
 	/* a library that complains, and no card that it could be about */
 	if (!scene_gpu(s, "nvidia") && why->kind != ERR_NONE && why->kind != ERR_NOT_FOUND) {
-		new = findings_add(f, FINDING_WARN, "gpu", "%s", why->msg);
+		new = findings_add(f, FINDING_WARN, topic, "%s", why->msg);
 		if (why->hint[0])
 			finding_advise(new, "%s", why->hint);
 	}

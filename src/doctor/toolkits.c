@@ -30,10 +30,12 @@ void toolkit_finding(const struct toolkit_item *it, const char *topic, enum find
 	new->packages = mem_dup(it->packages);
 }
 
-/* What only people may do about it, access.c and driver.c say in more words. */
-static bool is_said_elsewhere(const struct toolkit_item *it)
+/* Whether a maker's driver is there and may be used, driver.c and access.c say: in a container, or
+ * under Windows, its packages would be wrong. */
+static bool is_said_elsewhere(const struct backend *b, const struct toolkit_item *it)
 {
-	return !it->ok && it->at_run_time && !it->packages[0];
+	return !it->ok && it->at_run_time && strcmp(it->needed, "any") == 0 &&
+	       (b->vendor || !it->packages[0]);
 }
 
 static const char *vendor_title(const char *vendor)
@@ -71,7 +73,7 @@ void toolkits_look(const struct scene *s, const struct backend *b, struct findin
 		amd_look(s, missing, f);
 	b->check(&s->d->ask, &tk);
 	for (int i = 0; i < tk.count; i++)
-		if (!is_said_elsewhere(&tk.items[i]))
+		if (!is_said_elsewhere(b, &tk.items[i]))
 			toolkit_finding(&tk.items[i], b->name, missing, f);
 	add_remedy(&tk, f);
 }

@@ -120,7 +120,7 @@ def test_doctor_names_what_is_missing(daemon):
     done = daemon.cli("doctor", "rocm")
     assert done.returncode == 1
     assert "✗ hipcc: missing" in done.stdout
-    assert "all packages at once:\n  sudo " in done.stdout
+    assert "all packages at once:\n  " in done.stdout
     assert "in the way" in done.stderr
     found = daemon.get("/llm/api/doctor?gpu_backend=amd")
     assert found["state"] == "bad"

@@ -118,6 +118,7 @@ static void a_good_card_is_one_line(void **state)
 	g->free_bytes = 24500000000;
 	(void)snprintf(m->gpus.nvidia_driver, sizeof(m->gpus.nvidia_driver), "580.65.06");
 	(void)snprintf(m->gpus.nvidia_cuda, sizeof(m->gpus.nvidia_cuda), "13.0");
+	machine_has(m, "/usr/share/vulkan/icd.d/nvidia_icd.json", "{}");
 	machine_look_with(m, driver_look);
 	only(m, FINDING_OK,
 	     "Card (0000:01:00.0): driver nvidia 580.65.06, runs CUDA up to 13.0, 25.0 GB, 24.5 "
@@ -295,6 +296,7 @@ static void cuda_needs_its_memory_s_device(void **state)
 	struct machine *m = *state;
 
 	(void)machine_has_gpu(m, "nvidia", "nvidia");
+	machine_has(m, "/etc/vulkan/icd.d/nvidia_icd.json", "{}");
 	machine_has(m, "/dev/nvidiactl", "");
 	machine_look_with(m, driver_look);
 	assert_int_equal(m->found.count, 2);
@@ -303,6 +305,44 @@ static void cuda_needs_its_memory_s_device(void **state)
 	machine_has(m, "/dev/nvidia-uvm", "");
 	machine_look_with(m, driver_look);
 	assert_int_equal(m->found.count, 1);
+}
+
+static void a_card_may_compute_with_cuda_alone(void **state)
+{
+	static const char what[] = "NVIDIA's driver for Vulkan (nvidia_icd.json) is not here: CUDA "
+				   "can use the card, Vulkan cannot";
+	static const char *const files[] = {"VK_DRIVER_FILES=/somewhere.json", NULL};
+	struct machine *m = *state;
+
+	(void)machine_has_gpu(m, "nvidia", "nvidia");
+	(void)snprintf(m->gpus.nvidia_driver, sizeof(m->gpus.nvidia_driver), "580.65.06");
+	machine_has(m, "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json", "{}");
+	machine_has(m, "/etc/os-release", DEBIAN);
+	machine_look_with(m, driver_look);
+	assert_int_equal(m->found.count, 2);
+	same("what", m->found.list[1].what, what);
+	assert_int_equal(m->found.list[1].state, FINDING_WARN);
+	same("command", m->found.list[1].command, "sudo apt install nvidia-vulkan-icd");
+	machine_has(m, "/etc/os-release", UBUNTU);
+	machine_look_with(m, driver_look);
+	same("command", m->found.list[1].command, "sudo apt install libnvidia-gl-580");
+	machine_has(m, "/.dockerenv", "");
+	machine_look_with(m, driver_look);
+	same("command", m->found.list[1].command, "docker run -e NVIDIA_DRIVER_CAPABILITIES=all …");
+	m->doctor.worker_env = files;
+	machine_look_with(m, driver_look);
+	assert_int_equal(m->found.count, 1);
+}
+
+static void root_without_sudo_needs_none(void **state)
+{
+	char command[] = "sudo fallocate x && sudo swapon x";
+
+	doctor_without_sudo(command);
+	assert_string_equal(command, "fallocate x && swapon x");
+	doctor_without_sudo(command);
+	assert_string_equal(command, "fallocate x && swapon x");
+	doctor_without_sudo(NULL);
 }
 
 static void an_amd_card_without_driver(void **state)
@@ -395,6 +435,10 @@ static void what_is_missing_comes_with_its_packages(void **state)
 	distro_install_command(distro_here(), "glue tape", command, sizeof(command));
 	install = doctor_install(&m->found);
 	same("install", install, command);
+	m->found.no_sudo = true;
+	free(install);
+	install = doctor_install(&m->found);
+	assert_null(strstr(install, "sudo"));
 }
 
 static void backend_of_another_maker(const struct scene *s, struct findings *f)
@@ -499,6 +543,8 @@ int main(void)
 		TEST(two_versions_are_told_with_the_one_that_is_loaded),
 		TEST(a_container_gets_its_host_s_devices),
 		TEST(cuda_needs_its_memory_s_device),
+		TEST(a_card_may_compute_with_cuda_alone),
+		TEST(root_without_sudo_needs_none),
 		TEST(an_amd_card_without_driver),
 		TEST(memory_is_judged_by_one_compiler),
 		TEST(disk_is_judged_by_one_build),
