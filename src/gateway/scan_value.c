@@ -74,7 +74,7 @@ static void keep_code_point(struct scan_text *t, unsigned cp)
 
 static bool unicode_escape(struct scan_cursor *c, struct scan_text *t)
 {
-	unsigned high, low;
+	unsigned high = 0, low = 0;
 
 	if (!hex4(c, &high))
 		return false;

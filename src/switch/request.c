@@ -352,7 +352,7 @@ bool switch_load(struct switcher *sw, const char *id, const struct env_wish *w,
 		 char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	const struct backend *b;
-	struct entry *en;
+	struct entry *en = NULL;
 	struct db_model m = {0};
 	bool ok;
 
@@ -407,7 +407,7 @@ void switcher_worker_ailing(void *switcher, struct worker *w, const char *why)
 {
 	struct switcher *sw = switcher;
 	struct db_model m = {0};
-	struct entry *en;
+	struct entry *en = NULL;
 	struct err e = {0};
 	bool ok, wanted = false;
 
@@ -493,7 +493,7 @@ static bool want(struct switcher *sw, struct entry *en, const struct db_model *m
 bool switch_want(struct switcher *sw, const char *id, struct err *e)
 {
 	struct db_model m = {0};
-	struct entry *en;
+	struct entry *en = NULL;
 	bool ok;
 
 	if (!find(sw, id, &m, &en, e))
