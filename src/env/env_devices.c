@@ -11,6 +11,7 @@
 #include "base/proc.h"
 #include "env/verify_crash.h"
 
+#define TRIES 3
 #define QUIET_MS 120000 /* a driver may compile something for its first visitor */
 
 /* "123 MiB": bytes, −1 when it is none. */
@@ -167,15 +168,20 @@ static bool none(const struct backend *b, const char *output, struct err *e)
 	return err_hint(e, "shunt doctor %s names the driver that is missing", b->name);
 }
 
-bool env_devices_ask(const struct env_run *run, bool (*cancelled)(void *), void *arg,
-		     struct env_device **ret, size_t *ret_count, struct err *e)
+/* llama-server logs in a thread, which may not be done when it exits: some of the words about the
+ * devices are lost then, the list itself is not. */
+static bool is_whole(const char *text)
+{
+	return !strstr(text, "  Vulkan") || strstr(text, "ggml_vulkan: ");
+}
+
+static bool list_devices(const struct env_run *run, bool (*cancelled)(void *), void *arg,
+			 char **ret_text, struct err *e)
 {
 	CLEANUP(free) char *program = fs_join(run->base_dir, "llama-server");
-	CLEANUP(free) char *text = NULL;
 	/* -lv 5: the backend's own words about the devices; they must stand before. */
 	const char *const argv[] = {program, "-lv", "5", "--list-devices", NULL};
 	struct listener listener = {.cancelled = cancelled, .arg = arg};
-	struct hardware hw;
 	struct proc_run ask = {
 		.argv = argv,
 		.env = strv_items(&run->environ),
@@ -186,18 +192,31 @@ bool env_devices_ask(const struct env_run *run, bool (*cancelled)(void *), void 
 		.arg = &listener,
 	};
 	int status = 0;
-	bool ok;
+	bool ok = proc_run(&ask, &status, e);
+	char *text = buf_steal(&listener.output);
+
+	if (!ok)
+		(void)err_wrap(e, "asking for the %s devices", run->backend->title);
+	else if (status != 0)
+		ok = verify_crash("llama-server --list-devices", status, text, e);
+	free(*ret_text);
+	*ret_text = text;
+	return ok;
+}
+
+bool env_devices_ask(const struct env_run *run, bool (*cancelled)(void *), void *arg,
+		     struct env_device **ret, size_t *ret_count, struct err *e)
+{
+	CLEANUP(free) char *text = NULL;
+	struct hardware hw;
 
 	if (!run->backend->device_prefix) {
 		the_cpu(ret, ret_count);
 		return true;
 	}
-	ok = proc_run(&ask, &status, e);
-	text = buf_steal(&listener.output);
-	if (!ok)
-		return err_wrap(e, "asking for the %s devices", run->backend->title);
-	if (status != 0)
-		return verify_crash("llama-server --list-devices", status, text, e);
+	for (int i = 0; i < TRIES && (!text || !is_whole(text)); i++)
+		if (!list_devices(run, cancelled, arg, &text, e))
+			return false;
 	hardware_read(&hw);
 	*ret_count = env_devices_parse(text, run->backend, hw.memory_bytes, ret);
 	return *ret_count > 0 || none(run->backend, text, e);

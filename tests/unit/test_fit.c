@@ -332,6 +332,19 @@ static void one_of_two_that_is_not_there_is_named(void **state)
 	expect(&fit, false, "free memory of Vulkan1 is not known, the driver does not tell");
 }
 
+/* llama-server may exit before its log is written. */
+static void what_the_log_lost_is_asked_again(void **state)
+{
+	struct fix *f = *state;
+	struct fit fit;
+
+	driver(f, "[ -e seen ] && echo '0.0 D ggml_vulkan: 0 = iGPU (x) | uma: 1 | fp16: 1'\n"
+		  "touch seen\n"
+		  "echo '  Vulkan0: iGPU (1000000 MiB, 900000 MiB free)'");
+	fit = check(f, 0);
+	assert_true(fit.one_pool);
+}
+
 static void the_cpu_asks_no_driver(void **state)
 {
 	struct fix *f = *state;
@@ -404,6 +417,7 @@ int main(void)
 		WITH(each_of_two_devices_needs_its_share),
 		WITH(without_a_split_free_memory_decides),
 		WITH(one_of_two_that_is_not_there_is_named),
+		WITH(what_the_log_lost_is_asked_again),
 		WITH(the_cpu_asks_no_driver),
 		WITH(the_last_load_counts_while_all_is_the_same),
 		WITH(a_worker_that_has_gone_is_not_remembered),
