@@ -238,10 +238,15 @@ static int64_t batch_tokens(const struct option_memory *m)
 	return smaller(m->batch, cache_cells(m));
 }
 
-/* Which cells a token sees, one number each. */
+/* Which cells a token sees, one number each; layers that slide have a mask of their own. */
 static int64_t mask_bytes(const struct gguf *g, const struct option_memory *m)
 {
-	return count_layers(g).attending > 0 ? memory_times(cache_cells(m), F16_BYTES) : 0;
+	struct layers l = count_layers(g);
+	int64_t seen = l.attending > 0 ? cache_cells(m) : 0;
+
+	if (l.sliding > 0)
+		seen = memory_plus(seen, window_cells(g, m));
+	return memory_times(seen, F16_BYTES);
 }
 
 /* Where layers are computed. */
@@ -258,13 +263,15 @@ static struct compute compute_layers(const struct gguf *g, const struct option_m
 				memory_times(vectors, batch_tokens(m))};
 }
 
-/* Where the device computes all: what a batch is handed over in. */
+/* Where the device computes all: what a batch is handed over in, and the logits come back. */
 static struct compute compute_input(const struct gguf *g, const struct option_memory *m)
 {
 	int64_t vectors = memory_times(2 * F32_BYTES, g->embedding_length);
+	int64_t logits = memory_times(memory_times(g->shape.vocabulary, m->slots), F32_BYTES);
 
-	return (struct compute){memory_times(mask_bytes(g, m), batch_tokens(m)),
-				memory_times(vectors, batch_tokens(m))};
+	return (struct compute){
+		memory_plus(memory_times(mask_bytes(g, m), batch_tokens(m)), logits),
+		memory_times(vectors, batch_tokens(m))};
 }
 
 static int64_t tuned(const struct compute *c, int64_t thousandths)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,12 +139,13 @@ static void add_buffer(struct load_facts *f, const char *line, const char *size)
 /* "31/33 layers to GPU" */
 static void note_layers(struct load_facts *f, const char *text)
 {
-	int on, all;
+	const char *slash = strchr(text, '/');
+	double on, all;
 
-	if (sscanf(text, "%4d/%4d layers", &on, &all) != 2 || on < 0 || on > all)
+	if (!slash || !number(slash + 1, 1e6, &all) || !number(text, all, &on))
 		return;
-	f->layers_on = on;
-	f->layers = all;
+	f->layers_on = (int)on;
+	f->layers = (int)all;
 }
 
 bool load_facts_line(struct load_facts *f, const char *line)
