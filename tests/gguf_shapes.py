@@ -4,10 +4,7 @@ but Python. Numbers repeat every few MB: memory is all that they are for."""
 
 import random
 import struct
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import gguf_file
 from gguf_file import F32_TENSOR, Q8_0_TENSOR
