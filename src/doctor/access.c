@@ -103,9 +103,9 @@ static void forbidden(const struct scene *s, const struct node *n, struct findin
 
 static void no_group(const struct node *n, struct findings *f)
 {
-	struct finding *new =
-		findings_add(f, FINDING_BAD, topic, "%s: only its owner may open it (mode %04o)",
-			     n->path, (unsigned)(n->mode & 0777));
+	struct finding *new = findings_add(f, FINDING_BAD, topic,
+					   "%s: no group but root's may open it (mode %04o)",
+					   n->path, (unsigned)(n->mode & 0777));
 
 	if (strstr(n->path, "nvidia"))
 		finding_advise(new, "its mode is NVreg_DeviceFileMode of the module nvidia, in "

@@ -102,11 +102,11 @@ static void a_device_of_root_alone_needs_udev(void **state)
 	struct machine *m = *state;
 
 	judge(m, &dri, &alice);
-	only(m, FINDING_BAD, "/dev/dri/renderD128: only its owner may open it (mode 0600)",
+	only(m, FINDING_BAD, "/dev/dri/renderD128: no group but root's may open it (mode 0600)",
 	     "sudo chgrp render /dev/dri/renderD128 && sudo chmod 660 /dev/dri/renderD128",
 	     "udev does it at each start, where it runs");
 	judge(m, &nvidia, &alice);
-	only(m, FINDING_BAD, "/dev/nvidia0: only its owner may open it (mode 0660)", NULL,
+	only(m, FINDING_BAD, "/dev/nvidia0: no group but root's may open it (mode 0660)", NULL,
 	     "its mode is NVreg_DeviceFileMode of the module nvidia, in /etc/modprobe.d: 0666 is "
 	     "usual");
 }
