@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "model/option.h"
 #include "switch/switch_priv.h"
@@ -37,7 +38,8 @@ struct replacement {
 	bool flipped;
 	struct route_moves moves;
 	struct context context;
-	int drained; /* ran on the old worker and could not move */
+	int drained;                 /* ran on the old worker and could not move */
+	int64_t held_since, held_ms; /* how long nobody was let in */
 };
 
 struct step {
@@ -161,6 +163,7 @@ static void flip_back(struct replacement *r, struct err *e)
 static bool hold(struct replacement *r, struct err *e)
 {
 	(void)e;
+	r->held_since = clock_ms();
 	route_hold(r->en->route);
 	return true;
 }
@@ -242,6 +245,7 @@ static bool open_new(struct replacement *r, struct err *e)
 		worker_unref(change_take_worker(r->sw, r->en));
 	change_set_worker(r->sw, r->en, worker_ref(r->fresh), STEAL(r->fresh_as));
 	change_go_on(r->sw, r->en);
+	r->held_ms = clock_ms() - r->held_since;
 	return true;
 }
 
@@ -316,9 +320,10 @@ static void tell_context(const struct replacement *r)
 static void report(const struct replacement *r, const char *way, const char *why)
 {
 	json_t *context = may_carry(r) ? context_report_json(&r->context.report) : json_null();
-	json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:o}", "way", way, "why", why, "moved",
-			      r->moves.went_on, "asked_again", r->moves.asked_again, "drained",
-			      r->drained, "context", context);
+	json_t *o =
+		json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:o}", "way", way, "why", why, "held_ms",
+			  (json_int_t)r->held_ms, "moved", r->moves.went_on, "asked_again",
+			  r->moves.asked_again, "drained", r->drained, "context", context);
 	CLEANUP(free) char *text = json_dumps(o, JSON_COMPACT);
 
 	tell_context(r);

@@ -46,6 +46,7 @@ def daemon(shunt_binary, tmp_path_factory) -> Daemon:
     ).start()
     yield daemon
     assert daemon.stop() == 0
+    (folder / "daemon.log").write_text("".join(daemon.lines))
 
 
 @pytest.fixture(scope="session")

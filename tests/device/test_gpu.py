@@ -87,15 +87,16 @@ def streams(client: int) -> Iterator[Ask]:
         yield Ask(True, True, f"client {client} asks for the {n}th time", TOKENS)
 
 
-def gap(crowd: Crowd, since: float, until: float) -> float:
-    """The longest time in which nobody got a token, in s."""
+def gap(crowd: Crowd, since: float, until: float) -> tuple[float, float]:
+    """The longest time in which nobody got a token, and how long after `since` it began, in s."""
     times = sorted(at for a in crowd.answers for at, _ in a.pieces if since <= at <= until)
-    return max(b - a for a, b in itertools.pairwise(times))
+    return max((b - a, a - since) for a, b in itertools.pairwise(times))
 
 
 @pytest.mark.parametrize("model", ["big", "chatty"])
-def test_no_request_is_lost(daemon, big, chatty, pair, model):
+def test_no_request_is_lost(daemon, pair, model, request):
     """Six switches under four streams."""
+    request.getfixturevalue(model)
     back(daemon, model, pair.first)
     switches = []
     more = {"ignore_eos": True}
@@ -115,8 +116,8 @@ def test_no_request_is_lost(daemon, big, chatty, pair, model):
         show(
             f"{model} to {s.backend}",
             seconds=round(s.finished - s.asked, 2),
-            gap=round(gap(crowd, s.asked - 0.5, s.finished + 3), 3),
-            **{k: result[k] for k in ("moved", "asked_again", "drained")},
+            gap_and_begin=[round(t, 3) for t in gap(crowd, s.asked, s.finished + 3)],
+            **{k: result[k] for k in ("held_ms", "moved", "asked_again", "drained")},
             context={k: result["context"][k] for k in ("tokens", "save_ms", "restore_ms")},
             why=result["context"]["why_not"],
         )
@@ -133,15 +134,17 @@ def test_a_long_conversation_comes_along(daemon, big, pair):
         task = switch(daemon, big, target).task
         after = question(daemon, big, story)["timings"]
         carried = task["result"]["context"]
-        assert carried["why_not"] is None, carried
-        assert carried["tokens"] > 10000, carried
-        assert after["cache_n"] > 10000, after
+        if carried["why_not"] is None:
+            assert carried["tokens"] > 10000, carried
+            assert after["cache_n"] > 10000, after
+        else:  # the device is as quick as the disk
+            assert "are computed again in about" in carried["why_not"]
         show(
             f"{source} to {target}",
             prefill_ms=round(before["prompt_ms"]),
             again_ms=round(after["prompt_ms"]),
             cached=after["cache_n"],
-            **{k: carried[k] for k in ("tokens", "bytes", "save_ms", "restore_ms", "spared_ms")},
+            **carried,
         )
         daemon.post(f"/llm/api/models/{big}/unload", {}, 200)
 
@@ -297,15 +300,23 @@ def test_a_model_runs_on_the_gpu_of_its_choice(daemon, big, pair, smi):
     if sum(g["vendor"] == "nvidia" for g in gpus) < 2:
         pytest.skip("one GPU")
     for backend in pair:
-        devices = [d["device"] for g in gpus for d in g["devices"] if d["backend"] == backend]
+        devices = [d["device"] for g in gpus for d in g["devices"] if d["backend"] == backend][:2]
         daemon.switch(big, backend, 300, reload=False)
-        for chosen in ([devices[1]], devices[:2]):
-            daemon.post(f"/llm/api/models/{big}/load", {"devices": chosen}, 200)
+        for more in ({"devices": devices[1:]}, {"devices": devices, "tensor_split": [3, 1]}):
+            daemon.post(f"/llm/api/models/{big}/load", more, 200)
             question(daemon, big, "where?")
-            on = smi.processes()[daemon.model(big)["worker"]["pid"]]
-            wanted = {g["uuid"] for g in gpus for d in g["devices"] if d["device"] in chosen}
-            used = {uuid for uuid, mib in on if mib > 700}
-            assert used == wanted, (on, chosen)
-            show(f"{chosen}", MiB=on)
-    daemon.post(f"/llm/api/models/{big}/unload", {}, 200)
-    daemon.call("PATCH", f"/llm/api/models/{big}", {"devices": None}, 200)
+            on = dict(smi.processes()[daemon.model(big)["worker"]["pid"]])
+            mine = {d["device"]: g["uuid"] for g in gpus for d in g["devices"]}
+            sizes = [on.get(mine[device], 0) for device in more["devices"]]
+            show(f"{more}", MiB=sizes)
+            assert min(sizes) > 1000, (on, more)
+            # A process may have some of the driver's own memory on each GPU.
+            assert all(
+                mib < 700
+                for uuid, mib in on.items()
+                if uuid not in {mine[device] for device in more["devices"]}
+            ), (on, more)
+            if len(sizes) == 2:
+                assert sizes[0] > 2 * sizes[1], sizes
+        daemon.post(f"/llm/api/models/{big}/unload", {}, 200)
+        daemon.call("PATCH", f"/llm/api/models/{big}", dict.fromkeys(more), 200)

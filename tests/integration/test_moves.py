@@ -91,6 +91,7 @@ def test_streams_go_on_word_for_word(daemon, slow, way):
     done = result(daemon, daemon.switch(MODEL, "vulkan"))
     said = [c.end() for c in clients]
     assert (done["way"], done["moved"], done["drained"]) == (way, 12, 0)
+    assert 0 <= done["held_ms"] < 60000
     assert done["context"]["slots"] == 12, "so do their conversations"
     assert all(s.text.startswith("cpu says: ") for s in said), "begun there"
     log = (daemon.folder.parent / f"{MODEL}.gguf.fake.log").read_text()
