@@ -212,25 +212,25 @@ static int64_t cache_bytes(const struct gguf *g, const struct option_memory *m)
 /* --- compute ------------------------------------------------------------ */
 
 /* The floats of one token that are alive at once where a layer is widest. Seen in the compute
- * buffers of llama.cpp: input, residual, normed and result, with gate, up and their product of the
- * feed forward network; for experts each of those in use, and twice their results; of a state space
- * layer its two inner vectors, three times. */
-static int64_t token_floats(const struct gguf *g)
+ * buffers of llama.cpp: gate, up and their product of the feed forward network; for experts each of
+ * those in use, or their results twice, and the sum; of a state space layer its two inner vectors,
+ * three times. Beside them residual and result, and where token_embd is, input and normed too. */
+static int64_t token_floats(const struct gguf *g, int64_t beside)
 {
 	const struct gguf_shape *s = &g->shape;
-	int64_t embd = g->embedding_length, expert = s->expert_feed_forward.largest;
+	int64_t embd = g->embedding_length, used = s->experts_used.largest;
 	int64_t wide = memory_times(
 		3, larger(s->feed_forward.largest, memory_times(2, s->ssm_inner.largest)));
-	int64_t experts =
-		larger(memory_times(3, expert), memory_plus(memory_times(2, embd), expert));
+	int64_t inside = memory_times(3, memory_times(used, s->expert_feed_forward.largest));
+	int64_t results = used > 0 ? memory_times(memory_plus(memory_times(2, used), 1), embd) : 0;
 
-	experts = memory_times(s->experts_used.largest, experts);
-	return memory_plus(larger(wide, experts), memory_times(4, embd));
+	return memory_plus(larger(wide, larger(inside, results)), memory_times(beside, embd));
 }
 
-/* A compute buffer: what follows from the options, and what is a rule. */
+/* A compute buffer: what follows from the options, and what is a rule, or the logits that come when
+ * all else is done. */
 struct compute {
-	int64_t known, vectors;
+	int64_t known, vectors, logits;
 };
 
 static int64_t batch_tokens(const struct option_memory *m)
@@ -249,29 +249,33 @@ static int64_t mask_bytes(const struct gguf *g, const struct option_memory *m)
 	return memory_times(seen, F16_BYTES);
 }
 
+static int64_t logits_bytes(const struct gguf *g, int64_t tokens)
+{
+	return memory_times(memory_times(g->shape.vocabulary, tokens), F32_BYTES);
+}
+
 /* Where layers are computed. */
-static struct compute compute_layers(const struct gguf *g, const struct option_memory *m)
+static struct compute compute_layers(const struct gguf *g, const struct option_memory *m,
+				     int64_t beside)
 {
 	int64_t seen = count_layers(g).attending > 0 ? cache_cells(m) : 0;
 	int64_t scores =
 		m->flash_attn ? 0 : memory_times(memory_times(seen, g->head_count), F32_BYTES);
-	int64_t logits = memory_times(memory_times(g->shape.vocabulary, m->outputs), F32_BYTES);
 	int64_t token = memory_plus(mask_bytes(g, m), scores);
-	int64_t vectors = memory_times(token_floats(g), F32_BYTES);
+	int64_t vectors = memory_times(token_floats(g, beside), F32_BYTES);
 
-	return (struct compute){memory_plus(memory_times(token, batch_tokens(m)), logits),
-				memory_times(vectors, batch_tokens(m))};
+	return (struct compute){memory_times(token, batch_tokens(m)),
+				memory_times(vectors, batch_tokens(m)),
+				logits_bytes(g, m->outputs)};
 }
 
-/* Where the device computes all: what a batch is handed over in, and the logits come back. */
+/* Where the device computes all: what a batch is handed over in. */
 static struct compute compute_input(const struct gguf *g, const struct option_memory *m)
 {
 	int64_t vectors = memory_times(2 * F32_BYTES, g->embedding_length);
-	int64_t logits = memory_times(memory_times(g->shape.vocabulary, m->slots), F32_BYTES);
 
-	return (struct compute){
-		memory_plus(memory_times(mask_bytes(g, m), batch_tokens(m)), logits),
-		memory_times(vectors, batch_tokens(m))};
+	return (struct compute){.known = memory_times(mask_bytes(g, m), batch_tokens(m)),
+				.vectors = memory_times(vectors, batch_tokens(m))};
 }
 
 static int64_t tuned(const struct compute *c, int64_t thousandths)
@@ -280,7 +284,8 @@ static int64_t tuned(const struct compute *c, int64_t thousandths)
 
 	if (thousandths > 0)
 		vectors = vectors * thousandths / 1000;
-	return memory_plus(c->known, vectors > INT64_MAX ? INT64_MAX : (int64_t)vectors);
+	return memory_plus(c->known,
+			   larger(vectors > INT64_MAX ? INT64_MAX : (int64_t)vectors, c->logits));
 }
 
 /* --- all ---------------------------------------------------------------- */
@@ -292,10 +297,14 @@ struct computes {
 static struct computes compute_all(const struct gguf *g, const struct option_memory *m)
 {
 	int64_t on = layers_on_device(g, m);
-	struct compute layers = compute_layers(g, m), input = compute_input(g, m);
+	struct computes c = {0};
 
-	return (struct computes){.device = on > 0 ? layers : (struct compute){0},
-				 .host = on < block_count(g) ? layers : input};
+	if (on > 0)
+		c.device = compute_layers(g, m, 2);
+	c.host = on < block_count(g) ? compute_layers(g, m, 4) : compute_input(g, m);
+	/* What becomes of the logits, wherever they are computed. */
+	c.host.known = memory_plus(c.host.known, logits_bytes(g, m->slots));
+	return c;
 }
 
 void estimate_model(const struct gguf *g, const struct option_memory *m,
