@@ -39,11 +39,33 @@ void gpus_done(struct gpus *g)
 
 int64_t gpus_process_bytes(const struct gpus *g, pid_t pid)
 {
+	return gpus_process_most(g, pid, g->process_count);
+}
+
+/* The largest that comes after `last` in the order of size, then of the list; NULL: none. */
+static const struct gpu_process *next_largest(const struct gpus *g, pid_t pid,
+					      const struct gpu_process *last)
+{
+	const struct gpu_process *next = NULL;
+
+	for (size_t i = 0; i < g->process_count; i++) {
+		const struct gpu_process *p = &g->processes[i];
+		bool is_after =
+			!last || p->bytes < last->bytes || (p->bytes == last->bytes && p > last);
+
+		if (p->pid == pid && is_after && (!next || p->bytes > next->bytes))
+			next = p;
+	}
+	return next;
+}
+
+int64_t gpus_process_most(const struct gpus *g, pid_t pid, size_t count)
+{
+	const struct gpu_process *p = NULL;
 	int64_t sum = -1;
 
-	for (size_t i = 0; i < g->process_count; i++)
-		if (g->processes[i].pid == pid)
-			sum = (sum < 0 ? 0 : sum) + g->processes[i].bytes;
+	while (count-- > 0 && (p = next_largest(g, pid, p)))
+		sum = (sum < 0 ? 0 : sum) + p->bytes;
 	return sum;
 }
 

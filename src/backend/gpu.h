@@ -86,6 +86,9 @@ static inline void gpus_done_p(struct gpus *g)
 
 /* Memory of a process on all GPUs as the driver counts it; −1: it does not list it. */
 int64_t gpus_process_bytes(const struct gpus *g, pid_t pid);
+/* Of these only what is on the `count` GPUs where it has most: CUDA keeps a context of half a GiB
+ * on those that a process does not use, too. */
+int64_t gpus_process_most(const struct gpus *g, pid_t pid, size_t count);
 
 /* A device that a backend's module lists. */
 struct gpu_sighting {

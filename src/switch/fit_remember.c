@@ -2,12 +2,22 @@
 /* What a load took is kept. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "backend/nvml.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "switch/fit_priv.h"
+
+static size_t device_count(const struct worker *w)
+{
+	size_t count = 1;
+
+	for (const char *at = worker_device(w); (at = strchr(at, ',')); at++)
+		count++;
+	return count;
+}
 
 /* NVML counts all that a process has on its GPUs. Less than its buffers is another process's: in a
  * container pids may be the host's. */
@@ -19,7 +29,7 @@ static int64_t driver_bytes(const char *self, const struct worker *w, int64_t bu
 
 	if (buffers == 0 || !nvml_read(self, &g, &ignored))
 		return -1;
-	all = gpus_process_bytes(&g, worker_pid(w));
+	all = gpus_process_most(&g, worker_pid(w), device_count(w));
 	return all >= buffers ? all - buffers : -1;
 }
 

@@ -128,6 +128,22 @@ static void a_process_is_counted_once_a_gpu(void **state)
 	assert_int_equal(gpus_process_bytes(&g, 1), -1);
 }
 
+/* The context that CUDA keeps on a card beside is not the device's. */
+static void a_process_is_counted_where_it_has_most(void **state)
+{
+	CLEANUP(gpus_done) struct gpus g = {0};
+
+	library_says(state, "process 0 4711 554\nprocess 1 4711 3000\nprocess 0 4712 554\n"
+			    "process 1 4712 554\n");
+	look(state, &g);
+	assert_int_equal(gpus_process_most(&g, 4711, 1), 3000);
+	assert_int_equal(gpus_process_most(&g, 4711, 2), 3554);
+	assert_int_equal(gpus_process_most(&g, 4711, 3), 3554);
+	assert_int_equal(gpus_process_most(&g, 4712, 1), 554);
+	assert_int_equal(gpus_process_most(&g, 4712, 2), 1108);
+	assert_int_equal(gpus_process_most(&g, 1, 1), -1);
+}
+
 static void the_bus_and_nvml_see_one_card(void **state)
 {
 	CLEANUP(gpus_done) struct gpus g = {0};
@@ -556,6 +572,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nvml_tells_of_each_gpu, start, stop),
 		cmocka_unit_test_setup_teardown(a_process_is_counted_once_a_gpu, start, stop),
+		cmocka_unit_test_setup_teardown(a_process_is_counted_where_it_has_most, start,
+						stop),
 		cmocka_unit_test_setup_teardown(the_bus_and_nvml_see_one_card, start, stop),
 		cmocka_unit_test_setup_teardown(one_without_memory_of_its_own_has_none, start,
 						stop),
