@@ -75,6 +75,7 @@ static json_t *gpu_json(const struct gpu *g)
 	set(j, "uuid", text_or_null(g->uuid));
 	set(j, "compute_capability", text_or_null(g->capability));
 	set(j, "driver", text_or_null(g->driver));
+	set(j, "driver_version", text_or_null(g->driver_version));
 	set(j, "memory_bytes", known(g->memory_bytes));
 	set(j, "memory_used_bytes", known(g->used_bytes));
 	set(j, "memory_free_bytes", known(g->free_bytes));

@@ -39,7 +39,8 @@ struct gpu {
 	char pci[16];       /* 0000:0f:00.0 */
 	char uuid[64];      /* NVIDIA's */
 	char driver[64];    /* nvidia, amdgpu, i915; "": none is bound */
-	char capability[8]; /* NVIDIA's compute capability, 9.0 */
+	char driver_version[48]; /* "": it has none, as those that are the kernel's */
+	char capability[8];      /* NVIDIA's compute capability, 9.0 */
 	int64_t memory_bytes, used_bytes, free_bytes; /* −1: unknown */
 	struct gpu_device devices[8];
 	size_t device_count;

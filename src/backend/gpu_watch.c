@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "backend/backends.h"
+#include "backend/drm_clients.h"
 #include "backend/gpu_vulkan.h"
 #include "backend/nvml.h"
+#include "backend/pci.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -19,11 +21,11 @@ enum {
 };
 
 struct gpu_watch {
-	const char *self;
+	const char *self, *sys;
 	pthread_mutex_t lock;
 	pthread_cond_t read_once;
 	/* guarded by lock */
-	struct gpus gpus;   /* as last read: its processes */
+	struct gpus gpus;   /* as last read: cards, and NVIDIA's processes */
 	struct gpus vulkan; /* its devices */
 	char nvidia[48];    /* "NVIDIA 580.159.04"; stays when the driver tells nothing later */
 	int64_t until;      /* clock_ms() when it is old */
@@ -31,11 +33,12 @@ struct gpu_watch {
 	pthread_t thread;
 };
 
-struct gpu_watch *gpu_watch_new(const char *self)
+struct gpu_watch *gpu_watch_new(const char *self, const char *sys)
 {
 	struct gpu_watch *w = mem_alloc(sizeof(*w));
 
 	w->self = self;
+	w->sys = sys;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->read_once, NULL);
 	return w;
@@ -79,6 +82,7 @@ static void *read_all(void *arg)
 	pthread_mutex_lock(&w->lock);
 	known = w->known;
 	pthread_mutex_unlock(&w->lock);
+	pci_read(w->sys, &gpus);
 	answers = nvml_read(w->self, &gpus, &no_nvml);
 	if (!known && !vulkan_read(w->self, &vulkan, &no_vulkan))
 		log_debug("Vulkan tells nothing: %s, continuing", no_vulkan.msg);
@@ -109,6 +113,8 @@ int64_t gpu_watch_process_bytes(struct gpu_watch *w, pid_t pid)
 	pthread_mutex_lock(&w->lock);
 	read_if_old(w);
 	bytes = gpus_process_bytes(&w->gpus, pid);
+	if (bytes < 0 && w->known)
+		bytes = drm_process_bytes("/proc", pid, &w->gpus);
 	pthread_mutex_unlock(&w->lock);
 	return bytes;
 }

@@ -10,10 +10,12 @@
 #include "backend/gpu.h"
 
 struct gpu_watch;
-struct gpu_watch *gpu_watch_new(const char *self); /* our program, borrowed */
-void gpu_watch_free(struct gpu_watch *w);          /* waits for a reading, NULL is fine */
+/* Our program, and "/sys" or a tree like it; borrowed. */
+struct gpu_watch *gpu_watch_new(const char *self, const char *sys);
+void gpu_watch_free(struct gpu_watch *w); /* waits for a reading, NULL is fine */
 
-/* Memory of a process on all GPUs, as last read; −1: not listed, or nothing was read yet. */
+/* Memory of a process on all GPUs: as NVML said last, else as its kernel drivers say now; −1:
+ * nobody lists it, or nothing was read yet. */
 int64_t gpu_watch_process_bytes(struct gpu_watch *w, pid_t pid);
 /* Name and version of the driver that computes on CUDA0, Vulkan0: "NVIDIA 580.159.04"; "": not
  * known. Waits for the first reading, which takes at most 2 s. */

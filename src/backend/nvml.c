@@ -79,6 +79,7 @@ static void take_gpu(struct gpus *g, char *const *f, size_t count)
 	copy(gpu->pci, sizeof(gpu->pci), f[2]);
 	copy(gpu->capability, sizeof(gpu->capability), f[3]);
 	copy(gpu->name, sizeof(gpu->name), f[4]);
+	(void)snprintf(gpu->driver_version, sizeof(gpu->driver_version), "%s", g->nvidia_driver);
 	if (count < 8)
 		return;
 	gpu->kind = GPU_DISCRETE;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backend/pci.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "backend/sysfs.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -21,35 +20,6 @@ static const struct {
 	unsigned id;
 	const char *name;
 } vendors[] = {{0x10de, "nvidia"}, {0x1002, "amd"}, {0x8086, "intel"}};
-
-/* Text of a file of the device, without the line's end; "" when there is none. */
-static void read_text(const char *folder, const char *file, char *ret, size_t size)
-{
-	CLEANUP(free) char *path = fs_join(folder, file);
-	CLEANUP(free) char *text = NULL;
-	struct err ignored = {0};
-
-	ret[0] = '\0';
-	if (!fs_read(path, 1 << 16, &text, NULL, &ignored))
-		return;
-	text[strcspn(text, "\n")] = '\0';
-	for (char *c = text; *c; c++)
-		if (!isprint((unsigned char)*c))
-			*c = '?';
-	(void)snprintf(ret, size, "%s", text);
-}
-
-/* A number as sysfs writes it, "0x10de" or "17163091968"; −1: none. */
-static int64_t read_number(const char *folder, const char *file)
-{
-	char text[32];
-	char *end;
-	long long n;
-
-	read_text(folder, file, text, sizeof(text));
-	n = strtoll(text, &end, 0);
-	return end == text || *end || n < 0 ? -1 : (int64_t)n;
-}
 
 static const char *vendor_of(int64_t id)
 {
@@ -74,27 +44,17 @@ static void read_driver(const char *folder, char *ret, size_t size)
 	(void)snprintf(ret, size, "%.*s", (int)size - 1, slash ? slash + 1 : target);
 }
 
-/* amdgpu's. An integrated one has a small part of the RAM for itself and as much as it likes of
- * the rest (GTT), and no maker of its memory's chips is known. */
-static void read_amd(const char *folder, struct gpu *g)
+/* Most have none of their own: they are the kernel's. */
+static void read_version(const char *sys, struct gpu *g)
 {
-	int64_t shared = read_number(folder, "mem_info_gtt_total");
-	char maker[32];
+	CLEANUP(free) char *module = mem_printf("%s/module/%s", sys, g->driver);
 
-	read_text(folder, "mem_info_vram_vendor", maker, sizeof(maker));
-	read_text(folder, "product_name", g->name, sizeof(g->name));
-	g->memory_bytes = read_number(folder, "mem_info_vram_total");
-	g->used_bytes = read_number(folder, "mem_info_vram_used");
-	if (g->memory_bytes >= 0 && g->used_bytes >= 0 && g->used_bytes <= g->memory_bytes)
-		g->free_bytes = g->memory_bytes - g->used_bytes;
-	if (maker[0] && strcmp(maker, "unknown") != 0)
-		g->kind = GPU_DISCRETE;
-	else if (shared >= 0 && g->memory_bytes >= 0 && shared >= g->memory_bytes)
-		g->kind = GPU_INTEGRATED;
+	if (g->driver[0])
+		sysfs_text(module, "version", g->driver_version, sizeof(g->driver_version));
 }
 
 struct bus {
-	const char *folder;
+	const char *sys, *folder;
 	struct gpus *gpus;
 };
 
@@ -102,7 +62,7 @@ static bool read_device(void *arg, const char *address, struct err *e)
 {
 	struct bus *bus = arg;
 	CLEANUP(free) char *folder = fs_join(bus->folder, address);
-	int64_t class = read_number(folder, "class"), vendor = read_number(folder, "vendor");
+	int64_t class = sysfs_number(folder, "class"), vendor = sysfs_number(folder, "vendor");
 	struct gpu *g;
 
 	if (class < 0 || class >> 16 != DISPLAY || !vendor_of(vendor) ||
@@ -112,19 +72,23 @@ static bool read_device(void *arg, const char *address, struct err *e)
 	g->vendor = vendor_of(vendor);
 	(void)snprintf(g->pci, sizeof(g->pci), "%s", address);
 	(void)snprintf(g->id, sizeof(g->id), "%04x:%04x", (unsigned)vendor & 0xffff,
-		       (unsigned)read_number(folder, "device") & 0xffff);
+		       (unsigned)sysfs_number(folder, "device") & 0xffff);
 	read_driver(folder, g->driver, sizeof(g->driver));
-	if (strcmp(g->driver, "amdgpu") == 0)
-		read_amd(folder, g);
-	else if (strcmp(g->vendor, "intel") == 0)
+	read_version(bus->sys, g);
+	if (strcmp(g->driver, "amdgpu") == 0) {
+		sysfs_text(folder, "product_name", g->name, sizeof(g->name));
+		pci_memory_amd(folder, g);
+	} else if (strcmp(g->vendor, "intel") == 0) {
 		g->kind = strcmp(address, INTELS_OWN) == 0 ? GPU_INTEGRATED : GPU_DISCRETE;
+		pci_memory_intel(folder, g);
+	}
 	return true;
 }
 
 void pci_read(const char *sys, struct gpus *ret)
 {
 	CLEANUP(free) char *folder = fs_join(sys, "bus/pci/devices");
-	struct bus bus = {folder, ret};
+	struct bus bus = {sys, folder, ret};
 	struct err e = {0};
 
 	if (!fs_each(folder, read_device, &bus, &e)) /* a machine without PCI */

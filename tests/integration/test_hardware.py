@@ -40,6 +40,7 @@ def test_gpus_are_known_before_any_environment(machine):
         "uuid": None,
         "compute_capability": None,
         "driver": "amdgpu",
+        "driver_version": None,
         "memory_bytes": 25753026560,
         "memory_used_bytes": 753026560,
         "memory_free_bytes": 25000000000,
@@ -49,6 +50,7 @@ def test_gpus_are_known_before_any_environment(machine):
         "NVIDIA H200", "9.0", "nvidia", [],
     ]  # fmt: skip
     assert first["memory_bytes"] == first["memory_used_bytes"] + first["memory_free_bytes"]
+    assert first["driver_version"] == "580.159.04"
     assert first["uuid"] != second["uuid"]
     assert [first["pci"], second["pci"]] == ["0000:0f:00.0", "0000:1f:00.0"]
     said = daemon.cli("doctor").stdout

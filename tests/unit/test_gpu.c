@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/drm_clients.h"
 #include "backend/gpu_vulkan.h"
 #include "backend/nvml.h"
 #include "base/clock.h"
@@ -255,6 +256,7 @@ static void amd_card(void **state, const char *address, const char *total, const
 	write_in(dir, "mem_info_vram_total", total);
 	write_in(dir, "mem_info_vram_used", used);
 	write_in(dir, "mem_info_gtt_total", shared);
+	write_in(dir, "mem_info_gtt_used", "100000000\n");
 	write_in(dir, "mem_info_vram_vendor", maker);
 }
 
@@ -268,8 +270,8 @@ static void the_bus_tells_of_amd_and_intel(void **state)
 		{"0000:00:02.0", "intel", "8086:9a49", "i915", GPU_INTEGRATED, -1, -1, -1},
 		{"0000:03:00.0", "amd", "1002:744c", "amdgpu", GPU_DISCRETE, 25753026560, 753026560,
 		 25000000000},
-		{"0000:04:00.0", "amd", "1002:744c", "amdgpu", GPU_INTEGRATED, 536870912, 36870912,
-		 500000000},
+		{"0000:04:00.0", "amd", "1002:744c", "amdgpu", GPU_INTEGRATED, 8536870912,
+		 136870912, 8400000000},
 		{"0000:05:00.0", "intel", "8086:56a0", "xe", GPU_DISCRETE, -1, -1, -1},
 		{"0000:06:00.0", "nvidia", "10de:2684", "", GPU_UNSURE, -1, -1, -1},
 	};
@@ -296,6 +298,96 @@ static void the_bus_tells_of_amd_and_intel(void **state)
 		assert_true(g.list[i].used_bytes == expected[i].used);
 		assert_true(g.list[i].free_bytes == expected[i].free);
 	}
+}
+
+static void intel_s_own_memory_is_told_by_some_drivers(void **state)
+{
+	CLEANUP(gpus_done) struct gpus g = {0};
+	CLEANUP(free)
+	char *xe = pci_card(state, "0000:03:00.0", "0x030000\n", "0x8086\n", "0xe20b\n", "xe");
+	CLEANUP(free)
+	char *i915 = pci_card(state, "0000:04:00.0", "0x030000\n", "0x8086\n", "0x56a0\n", "i915");
+	CLEANUP(free)
+	char *own = pci_card(state, "0000:00:02.0", "0x030000\n", "0x8086\n", "0x9a49\n", "xe");
+	CLEANUP(free) char *sys = fs_join(*state, "sys/module/i915");
+
+	make_folder(test_path(xe, "tile0"));
+	make_folder(test_path(xe, "tile1"));
+	write_in(xe, "tile0/physical_vram_size_bytes", "8000000000\n");
+	write_in(xe, "tile1/physical_vram_size_bytes", "4000000000\n");
+	make_folder(test_path(i915, "drm/card1"));
+	make_folder(test_path(i915, "drm/card1-HDMI-A-1"));
+	make_folder(test_path(i915, "drm/renderD129"));
+	write_in(i915, "drm/card1/lmem_total_bytes", "16000000000\n");
+	write_in(i915, "drm/card1/lmem_avail_bytes", "15000000000\n");
+	make_folder(test_path(own, "tile0"));
+	write_in(own, "tile0/physical_vram_size_bytes", "0\n");
+	make_folder(sys);
+	write_in(sys, "version", "1.24\n");
+	look(state, &g);
+	assert_int_equal(g.count, 3);
+	assert_true(g.list[0].memory_bytes == -1);
+	assert_true(g.list[1].memory_bytes == 12000000000 && g.list[1].free_bytes == -1);
+	assert_string_equal(g.list[1].driver_version, "");
+	assert_true(g.list[2].memory_bytes == 16000000000);
+	assert_true(g.list[2].used_bytes == 1000000000 && g.list[2].free_bytes == 15000000000);
+	assert_string_equal(g.list[2].driver_version, "1.24");
+}
+
+/* --- what a process has there ------------------------------------------- */
+
+static void open_device(void **state, int fd, const char *text)
+{
+	CLEANUP(free) char *dir = fs_join(*state, "proc/4711/fdinfo");
+	CLEANUP(free) char *name = mem_printf("%d", fd);
+
+	make_folder(dir);
+	write_in(dir, name, text);
+}
+
+static void a_process_s_memory_is_in_its_descriptors(void **state)
+{
+	static const char head[] = "pos:\t0\nflags:\t02100002\n";
+	CLEANUP(gpus_done) struct gpus g = {0};
+	CLEANUP(free) char *proc = fs_join(*state, "proc");
+
+	gpus_add(&g)->kind = GPU_DISCRETE;
+	(void)snprintf(g.list[0].pci, sizeof(g.list[0].pci), "0000:03:00.0");
+	gpus_add(&g)->kind = GPU_INTEGRATED;
+	(void)snprintf(g.list[1].pci, sizeof(g.list[1].pci), "0000:00:02.0");
+	assert_int_equal(drm_process_bytes(proc, 4711, &g), -1);
+	open_device(state, 0, head);
+	open_device(state, 1, "drm-driver:\tnouveau\n");
+	assert_int_equal(drm_process_bytes(proc, 4711, &g), -1);
+	/* xe, twice the same client */
+	open_device(state, 5,
+		    "drm-driver:\txe\ndrm-client-id:\t3\ndrm-pdev:\t0000:03:00.0\n"
+		    "drm-total-vram0:\t99 MiB\ndrm-resident-vram0:\t23992 KiB\n"
+		    "drm-resident-gtt:\t192 KiB\ndrm-resident-stolen:\t0\n");
+	open_device(state, 6,
+		    "drm-driver:\txe\ndrm-client-id:\t3\ndrm-pdev:\t0000:03:00.0\n"
+		    "drm-resident-vram0:\t23992 KiB\n");
+	assert_int_equal(drm_process_bytes(proc, 4711, &g), 23992 << 10);
+	/* amdgpu of today says it twice, of old once */
+	open_device(
+		state, 7,
+		"drm-driver:\tamdgpu\ndrm-client-id:\t9\ndrm-pdev:\t0000:03:00.0\n"
+		"drm-memory-vram:\t8 KiB\ndrm-resident-vram:\t8 KiB\ndrm-memory-cpu: \t1 KiB\n");
+	open_device(state, 8,
+		    "drm-driver:\tamdgpu\ndrm-client-id:\t10\ndrm-pdev:\t0000:03:00.0\n"
+		    "drm-memory-vram:\t100\ndrm-memory-gtt: \t7 MiB\n");
+	assert_int_equal(drm_process_bytes(proc, 4711, &g), (24000 << 10) + 100);
+	/* integrated: all of it */
+	open_device(state, 9,
+		    "drm-driver:\ti915\ndrm-client-id:\t3\ndrm-pdev:\t0000:00:02.0\n"
+		    "drm-resident-system0:\t5 MiB\ndrm-resident-stolen-system0:\t3 MiB\n");
+	assert_int_equal(drm_process_bytes(proc, 4711, &g), (24000 << 10) + 100 + (5 << 20));
+	/* nonsense */
+	open_device(
+		state, 10,
+		"drm-pdev:\t0000:03:00.0\ndrm-client-id:\t77\ndrm-resident-vram:\t-5 KiB\n"
+		"drm-resident-vram0:\t9223372036854775807 MiB\ndrm-resident-local0:\tmuch\nx\n:\n");
+	assert_int_equal(drm_process_bytes(proc, 4711, &g), (24000 << 10) + 100 + (5 << 20));
 }
 
 static void numbers_that_cannot_be_are_unknown(void **state)
@@ -580,6 +672,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(why_nvml_tells_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(a_library_that_is_broken_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(the_bus_tells_of_amd_and_intel, start, stop),
+		cmocka_unit_test_setup_teardown(intel_s_own_memory_is_told_by_some_drivers, start,
+						stop),
+		cmocka_unit_test_setup_teardown(a_process_s_memory_is_in_its_descriptors, start,
+						stop),
 		cmocka_unit_test_setup_teardown(numbers_that_cannot_be_are_unknown, start, stop),
 		cmocka_unit_test_setup_teardown(the_address_tells_which_card_it_is, start, stop),
 		cmocka_unit_test_setup_teardown(without_an_address_the_uuid_does, start, stop),
