@@ -11,13 +11,20 @@ from pathlib import Path
 from daemon import FAKES, ROOT, Daemon
 
 
-def make_wheel(folder: Path, name: str, version: str = "1.0") -> str:
-    """A package that says its version; the wheel's SHA-256."""
+def make_wheel(
+    folder: Path, name: str, version: str = "1.0", files: dict[str, bytes] | None = None
+) -> str:
+    """A package that says its version, or has these files, executable when they are scripts; the
+    wheel's SHA-256."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
+    files = files or {f"{name}.py": f"version = '{version}'\n".encode()}
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(f"{name}.py", f"version = '{version}'\n")
+        for file, data in files.items():
+            entry = zipfile.ZipInfo(file)
+            entry.external_attr = (0o100755 if data.startswith(b"#!") else 0o100644) << 16
+            wheel.writestr(entry, data)
         wheel.writestr(
             f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         )
@@ -25,7 +32,8 @@ def make_wheel(folder: Path, name: str, version: str = "1.0") -> str:
             f"{info}/WHEEL",
             "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         )
-        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n")
+        record = "".join(f"{file},,\n" for file in files)
+        wheel.writestr(f"{info}/RECORD", f"{record}{info}/METADATA,,\n{info}/WHEEL,,\n")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

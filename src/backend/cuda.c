@@ -237,6 +237,22 @@ static void use_none(struct toolkit *tk, const struct system *s, const struct er
 	(void)snprintf(tk->remedy, sizeof(tk->remedy), "%s", why->hint);
 }
 
+/* The host's code is compiled with the C++ compiler, which nvcc is particular about. */
+static void check_compiler(struct toolkit *tk, const struct cuda_facts *f)
+{
+	static const struct toolkit_need need = {"C++ compiler for nvcc", "any", false, {0}};
+	char family[16], found[32], nvcc_version[32];
+	CLEANUP(free) char *limits = NULL;
+	CLEANUP(free) char *text = NULL;
+
+	if (sscanf(f->compiler, "%15s %31s", family, found) != 2 ||
+	    !toolkit_version(tk->compiler, NULL, nvcc_version, sizeof(nvcc_version)))
+		return;
+	limits = cuda_limits(nvcc_version);
+	text = mem_printf("%s %s; nvcc takes %s", family, found, limits);
+	toolkit_add(tk, &need, text);
+}
+
 static void choose(struct toolkit *tk, const struct toolkit_ask *ask, const struct cuda_facts *f)
 {
 	CLEANUP(system_done) struct system s = {0};
@@ -302,6 +318,7 @@ static void check(const struct toolkit_ask *ask, struct toolkit *tk)
 	*tk = (struct toolkit){0};
 	learn(ask, &facts, &no_gpu);
 	choose(tk, ask, &facts);
+	check_compiler(tk, &facts);
 	check_archs(tk, &facts, &no_gpu);
 	toolkit_add(tk, &library, so);
 	check_driver(tk, &facts);

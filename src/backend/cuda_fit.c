@@ -171,16 +171,31 @@ static bool fits_gpu(const char *nvcc, const struct release *r, const struct cud
 	return true;
 }
 
-bool cuda_fits(const char *nvcc, const struct cuda_facts *f, struct err *e)
+/* Of one not older than the oldest. */
+static const struct release *release_of(const char *nvcc)
 {
 	const struct release *r = releases;
+
+	while (toolkit_version_cmp(nvcc, r->nvcc) < 0 && r < &releases[ARRAY_LEN(releases) - 1])
+		r++;
+	return r;
+}
+
+char *cuda_limits(const char *nvcc)
+{
+	const struct release *r = release_of(nvcc);
+
+	return mem_printf("gcc up to %d, clang up to %d", r->gcc, r->clang);
+}
+
+bool cuda_fits(const char *nvcc, const struct cuda_facts *f, struct err *e)
+{
+	const struct release *r = release_of(nvcc);
 
 	if (toolkit_version_cmp(nvcc, OLDEST_NVCC) < 0) {
 		(void)err_set(e, ERR_TOOLKIT, "nvcc %s is too old for llama.cpp", nvcc);
 		return err_hint(e, "install a newer CUDA toolkit");
 	}
-	while (toolkit_version_cmp(nvcc, r->nvcc) < 0)
-		r++;
 	if (!fits_driver(nvcc, f, e) || !fits_compiler(nvcc, r, f, e))
 		return false;
 	for (size_t i = 0; i < f->arch_count; i++) {

@@ -35,5 +35,7 @@ const char *cuda_driver_for(const char *nvcc);
 /* The newest CUDA that a driver runs, where it does not tell itself: "12"; "" when it is older than
  * all that we know. */
 const char *cuda_of_driver(const char *driver);
+/* "gcc up to 15, clang up to 20": what this nvcc takes; caller frees. */
+char *cuda_limits(const char *nvcc);
 /* ERR_TOOLKIT: why this nvcc is not to be used here, and what helps. */
 MUST_CHECK bool cuda_fits(const char *nvcc, const struct cuda_facts *f, struct err *e);

@@ -58,6 +58,7 @@ void envs_free(struct envs *es);
 /* How it is to be made. NULL or zeroes: as it was, else as usual. */
 struct env_wish {
 	char arch[128]; /* architectures to build for, as arch_parse() has them */
+	bool anew;      /* what the store has is built again: that takes a compiler */
 	bool provision; /* what is missing to build may be fetched with pip */
 };
 /* What the backend and every build need, on this machine. */

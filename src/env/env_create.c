@@ -240,11 +240,12 @@ static bool build(struct making *m, struct err *e)
 /* A name that holds another backend (after a rebuild) gets this one. */
 static void rename_backend(struct db_env *row, const char *backend)
 {
+	if (strcmp(row->backend, backend) != 0)
+		free(STEAL(row->arch));
 	free(row->backend);
 	row->backend = mem_dup(backend);
 	free(STEAL(row->module_digest));
 	free(STEAL(row->libraries_digest));
-	free(STEAL(row->arch));
 }
 
 static bool prove_now(struct making *m, struct err *e)

@@ -23,6 +23,8 @@ static bool may_fetch(struct envs *es, const struct backend *b, const struct env
 		return true;
 	if (!engine_recipe(es->s.engine, b, tk, &r, e))
 		return false;
+	if (w && w->anew)
+		recipe_anew(r, "anew");
 	bytes = engine_missing_bytes(es->s.engine, es->s.store, r);
 	if (bytes == 0)
 		return true;

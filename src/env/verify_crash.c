@@ -16,6 +16,9 @@ static const struct sign {
 } signs[] = {
 	{"error while loading shared libraries", "a shared library is missing",
 	 "install the library that the message names; shunt doctor lists what a backend needs"},
+	{"libcuda.so.1: cannot open", "no CUDA device: NVIDIA's driver is not here",
+	 "shunt doctor cuda names what is missing; what was built stays, and is verified when it "
+	 "works"},
 	{"ErrorDeviceLost", "the driver lost the device",
 	 "look at the kernel's log (dmesg); a newer driver may help"},
 	{"an illegal memory access", "the device met an illegal memory access",

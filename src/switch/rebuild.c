@@ -341,8 +341,7 @@ static bool join_or_submit(struct switcher *sw, const char *name, const struct b
 		r->backend = b;
 		r->reload = reload;
 		r->force = force;
-		if (w)
-			r->wish = *w;
+		r->wish = *w;
 		spec.arg = r;
 		ok = submit(sw, r, &spec, ret->task, e);
 	}
@@ -354,18 +353,20 @@ bool switch_rebuild(struct switcher *sw, const char *name, const char *backend, 
 		    bool force, const struct env_wish *w, struct switch_answer *ret, struct err *e)
 {
 	const struct backend *b = NULL;
+	struct env_wish all = w ? *w : (struct env_wish){0};
 	struct db_env row = {0};
 	struct toolkit tk = {0};
 
+	all.anew = force;
 	if (!db_env_get(sw->s.db, name, &row, e))
 		return err_hint(e, "shunt env ls lists them");
 	db_env_done(&row);
-	if (!backend_require(backend, &b, e) || !envs_toolkit(sw->s.envs, name, b, w, &tk, e) ||
+	if (!backend_require(backend, &b, e) || !envs_toolkit(sw->s.envs, name, b, &all, &tk, e) ||
 	    (!force && !is_for_one(sw, name, NULL, e)))
 		return false;
 	(void)snprintf(ret->message, sizeof(ret->message), "Rebuilding %.120s for %s...", name,
 		       b->name);
-	if (!join_or_submit(sw, name, b, reload, force, w, ret, e))
+	if (!join_or_submit(sw, name, b, reload, force, &all, ret, e))
 		return false;
 	ret->environment = mem_dup(name);
 	return true;

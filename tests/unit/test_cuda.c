@@ -201,6 +201,8 @@ static void an_installed_toolkit_that_fits_is_used(void **state)
 	assert_string_equal(item(&tk, "GPU architecture")->found, "86 NVIDIA H200, 89 NVIDIA H200");
 	assert_string_equal(item(&tk, "NVIDIA driver")->found, "580.159.04");
 	assert_string_equal(item(&tk, "NVIDIA driver")->needed, "525");
+	assert_string_equal(item(&tk, "C++ compiler for nvcc")->found,
+			    "gcc 12.2.0; nvcc takes gcc up to 13, clang up to 17");
 	assert_string_equal(tk.compiler, "nvcc 12.4");
 	backend_find("cuda")->cmake_args(&tk, &args);
 	assert_int_equal(args.count, 4);

@@ -66,6 +66,8 @@ static void each_failure_is_named_and_leaves_nothing(void **state)
 	build_fails(f, "{\"compile\": \"no-memory\"}", ERR_BUILD, "Killed", "build_jobs");
 	build_fails(f, "{\"missing\": \"llama-bench\"}", ERR_BUILD, "made no 'llama-bench'", "");
 	build_fails(f, "{\"compile\": \"runpath\"}", ERR_BUILD, "build/bin', not beside", "");
+	build_fails(f, "{\"compile\": \"runpath-away\"}", ERR_BUILD,
+		    "looks for libraries in '$ORIGIN/../lib', not beside", "");
 	build_fails(f, "{\"compile\": \"stage-path\"}", ERR_BUILD, "contains the path", "");
 }
 

@@ -41,6 +41,28 @@ static void each_input_changes_the_digest(void **state)
 	assert_non_null(strstr(base->inputs, "compiler="));
 }
 
+/* A toolkit from pip is two pieces, which the module's digest has in it. */
+static void what_is_fetched_is_in_the_digest(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(recipe_free) struct recipe *one = NULL;
+	CLEANUP(recipe_free) struct recipe *other = NULL;
+	struct toolkit tk = {.compiler = "nvcc 13.0.88", .arch = "90-real"};
+	struct err e = {0};
+
+	assert_true(engine_recipe(f->engine, backend_find("cuda"), &tk, &one, &e));
+	assert_string_equal(one->libraries, "");
+	assert_int_equal(engine_missing_bytes(f->engine, f->store, one), 0);
+	tk.fetched = true;
+	assert_true(engine_recipe(f->engine, backend_find("cuda"), &tk, &other, &e));
+	assert_string_not_equal(one->digest, other->digest);
+	assert_non_null(strstr(other->inputs, other->libraries));
+	assert_non_null(strstr(other->inputs, other->compiler));
+	assert_non_null(strstr(other->inputs, "\nstub="));
+	assert_non_null(strstr(other->inputs, "arg=-DCMAKE_CUDA_ARCHITECTURES=90-real\n"));
+	assert_int_equal(engine_missing_bytes(f->engine, f->store, other), 525367103);
+}
+
 static void made_anew_it_has_another_digest(void **state)
 {
 	struct fixture *f = *state;
@@ -95,6 +117,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_same_inputs_give_the_same_digest_anywhere),
 		TEST(each_input_changes_the_digest),
+		TEST(what_is_fetched_is_in_the_digest),
 		TEST(made_anew_it_has_another_digest),
 		TEST(the_cpu_backend_is_the_base),
 		TEST(an_unknown_cpu_is_refused),

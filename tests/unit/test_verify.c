@@ -107,6 +107,9 @@ static void deaths_are_named_for_what_they_are(void **state)
 	said(SIGKILL, "", "out of memory?");
 	said(127 << 8, "x: error while loading shared libraries: libvulkan.so.1: cannot open",
 	     "a shared library is missing: x: error while loading");
+	said(1 << 8,
+	     "loading the module: libcuda.so.1: cannot open shared object file: No such file",
+	     "no CUDA device: NVIDIA's driver is not here: loading the module");
 	said(SIGABRT, "terminate called\n  what():  vk::Queue::submit: ErrorDeviceLost",
 	     "the driver lost the device");
 	said(1 << 8, "ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory",
