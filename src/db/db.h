@@ -124,10 +124,10 @@ MUST_CHECK bool db_load_put(struct db *db, const struct db_load *l,
 			    struct err *e); /* insert or replace */
 MUST_CHECK bool db_load_get(struct db *db, const char *environment, struct db_load *ret,
 			    struct err *e);
-/* What the driver took beside the buffers at the last load on that device, of any model; −1: not
- * known. */
-MUST_CHECK bool db_load_driver_bytes(struct db *db, const char *device, int64_t *ret,
-				     struct err *e);
+/* What the driver and the process took beside the buffers at the last load on that device, of any
+ * model; −1: not known. */
+MUST_CHECK bool db_load_beside(struct db *db, const char *device, int64_t *ret_driver,
+			       int64_t *ret_process, struct err *e);
 
 /* --- benchmarks --------------------------------------------------------- */
 

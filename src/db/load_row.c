@@ -34,17 +34,29 @@ bool db_load_get(struct db *db, const char *environment, struct db_load *ret, st
 	return record_get(db, &loads, environment, ret, e);
 }
 
-bool db_load_driver_bytes(struct db *db, const char *device, int64_t *ret, struct err *e)
+/* One number of the last load that has it; −1: none has. Lock held. */
+static bool last(struct db *db, const char *sql, const char *device, int64_t *ret, struct err *e)
 {
-	DB_LOCK(db);
 	CLEANUP(query_end) struct query q = {0};
 
-	if (!query(db,
-		   "SELECT driver_bytes FROM loads WHERE device=? AND driver_bytes>=0 "
-		   "ORDER BY at DESC LIMIT 1",
-		   "reading what a driver took", &q, e))
+	if (!query(db, sql, "reading what a load took", &q, e))
 		return false;
 	query_text(&q, device);
 	*ret = query_row(&q, e) ? sqlite3_column_int64(q.stmt, 0) : -1;
 	return !q.failed;
+}
+
+bool db_load_beside(struct db *db, const char *device, int64_t *ret_driver, int64_t *ret_process,
+		    struct err *e)
+{
+	DB_LOCK(db);
+
+	return last(db,
+		    "SELECT driver_bytes FROM loads WHERE device=? AND driver_bytes>=0 "
+		    "ORDER BY at DESC LIMIT 1",
+		    device, ret_driver, e) &&
+	       last(db,
+		    "SELECT max(private_bytes-host_weights-host_cache-host_compute, -1) "
+		    "FROM loads WHERE device=? ORDER BY at DESC LIMIT 1",
+		    device, ret_process, e);
 }

@@ -8,8 +8,9 @@
  *
  *   calibrated  the same file was loaded on that device with other options: its compute buffers put
  *           the estimate's right
- *   driver  what it takes beside the buffers: as NVML counted it at the last load on that device,
- *           of any model, else what the backend's file says
+ *   beside  the buffers: what the driver takes, as NVML counted it at the last load on that device,
+ *           of any model, and what the process had then; else, and for the process at least, what
+ *           the backend's file says
  *   pools   the device's memory and RAM; one pool, compared once, where the device's memory is RAM
  *           (the CPU, integrated GPUs, software renderers)
  *   share   of several devices each needs what tensor_split says, else in proportion to its free

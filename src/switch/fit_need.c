@@ -53,17 +53,19 @@ static int64_t with_other(const struct fit_share *s)
 	return memory_plus(memory_sum(&s->parts), s->other);
 }
 
-/* Seen from outside the process has all that the driver took, but not yet all of its buffers; where
- * the device's memory is RAM these are among them. */
-static int64_t process_bytes(const struct fit_request *r, const struct memory *m,
-			     int64_t private_bytes, bool one_pool)
+/* What the process has beside its buffers. Where the device's memory is RAM these are among what is
+ * seen of it, as far as it has used them: the last load tells nothing of the next then. */
+static int64_t process_bytes(const struct fit_request *r, const struct fit_source *s,
+			     const struct memory *m, bool same, bool one_pool)
 {
-	int64_t buffers = memory_sum(&m->host);
+	int64_t least = r->run->backend->host_extra_bytes, buffers = memory_sum(&m->host);
 
-	if (one_pool)
-		buffers = memory_plus(buffers, memory_sum(&m->device));
-	return larger(memory_plus(buffers, r->run->backend->host_extra_bytes), private_bytes) -
-	       buffers;
+	if (!one_pool)
+		return larger(s->process_bytes, least);
+	if (!same)
+		return least;
+	buffers = memory_plus(buffers, memory_sum(&m->device));
+	return larger(s->last.private_bytes - buffers, least);
 }
 
 static enum fit_by known_by(const struct fit_source *s, bool measured)
@@ -94,7 +96,7 @@ void fit_need(const struct fit_request *r, const struct fit_source *s, struct fi
 	need.of_device = (struct fit_share){m.device, driver_bytes(r, s, room)};
 	need.device = with_other(&need.of_device);
 	need.of_ram.parts = m.host;
-	need.of_ram.other = process_bytes(r, &m, same ? s->last.private_bytes : 0, room->one_pool);
+	need.of_ram.other = process_bytes(r, s, &m, same, room->one_pool);
 	need.of_ram.parts.weights = memory_plus(m.host.weights, pages_needed(r, m.mapped));
 	need.ram = with_other(&need.of_ram);
 	if (room->one_pool)

@@ -34,9 +34,9 @@ struct fit_source {
 	struct option_memory options;
 	struct memory beside; /* draft model, adapters, projector */
 	struct estimate_tuning tuning;
-	struct db_load last; /* in that environment */
-	bool same_options;   /* last is of this file, device and options */
-	int64_t driver_bytes;
+	struct db_load last;                 /* in that environment */
+	bool same_options;                   /* last is of this file, device and options */
+	int64_t driver_bytes, process_bytes; /* beside the buffers; −1: no load has told */
 };
 /* fit_source.c. False: the file cannot be read. */
 MUST_CHECK bool fit_source_read(const struct fit_request *r, struct fit_source *ret, struct err *e);

@@ -35,15 +35,19 @@ static bool recall(const struct fit_request *r, struct fit_source *s)
 	CLEANUP(free) char *options = worker_options(r->model);
 	struct err ignored = {0};
 
-	if (!db_load_driver_bytes(r->db, r->device, &s->driver_bytes, &ignored))
-		s->driver_bytes = -1;
+	if (!db_load_beside(r->db, r->device, &s->driver_bytes, &s->process_bytes, &ignored))
+		s->driver_bytes = s->process_bytes = -1;
 	if (!db_load_get(r->db, r->run->name, &s->last, &ignored))
 		return false;
 	if (strcmp(s->last.file, file) != 0 || strcmp(s->last.device, r->device) != 0)
 		return false;
 	s->same_options = strcmp(s->last.options, options) == 0;
-	if (s->same_options && s->last.driver_bytes >= 0)
-		s->driver_bytes = s->last.driver_bytes;
+	if (s->same_options) {
+		s->process_bytes = s->last.private_bytes - s->last.host_weights -
+				   s->last.host_cache - s->last.host_compute;
+		if (s->last.driver_bytes >= 0)
+			s->driver_bytes = s->last.driver_bytes;
+	}
 	return true;
 }
 
@@ -89,7 +93,7 @@ static void tune(const struct fit_request *r, bool gpu, struct fit_source *s)
 
 bool fit_source_read(const struct fit_request *r, struct fit_source *ret, struct err *e)
 {
-	CLEANUP(fit_source_done) struct fit_source s = {.driver_bytes = -1};
+	CLEANUP(fit_source_done) struct fit_source s = {.driver_bytes = -1, .process_bytes = -1};
 	struct option_facts facts = facts_of(r->model);
 	bool gpu = r->run->backend->device_prefix != NULL;
 	bool known = recall(r, &s);

@@ -129,7 +129,7 @@ def test_a_load_calibrates_what_is_said_of_other_options(daemon, model):
 def test_what_the_driver_took_is_expected_of_the_next_model(machine, tmp_path, fake_model):
     daemon = machine("gpus 1\n")
     model, other = fake_model(), fake_model("other.gguf")
-    model.behave(load_seconds=2)
+    model.behave(load_seconds=2, memory_mib=300)
     for path in (model.path, other.path):
         daemon.add(path)
         daemon.switch(path.stem, "vulkan")
@@ -143,6 +143,9 @@ def test_what_the_driver_took_is_expected_of_the_next_model(machine, tmp_path, f
     buffers = int(92.1 * MIB) + int(11.25 * MIB)
     assert place(daemon)["other_bytes"] == 600 * MIB - buffers
     assert place(daemon, model="other")["other_bytes"] == 600 * MIB - buffers
+    # So does what its process had, more than the 192 MiB that are counted without a load.
+    assert place(daemon, 1, model="other")["other_bytes"] == place(daemon, 1)["other_bytes"]
+    assert place(daemon, 1)["other_bytes"] > 300 * MIB
     # Nobody counted this one: what was known stays known.
     (tmp_path / "nvml.fake").write_text("gpus 1\n")
     load(daemon, "other")

@@ -264,9 +264,9 @@ static void what_a_driver_took_is_the_last_that_was_told(void **state)
 {
 	struct fix *f = *state;
 	struct db_load l = {.file = S("a"), .device = S("CUDA0"), .options = S("{}")};
-	int64_t bytes = 0;
+	int64_t bytes = 0, process = 0;
 
-	MUST(db_load_driver_bytes(f->db, "CUDA0", &bytes, &f->must));
+	MUST(db_load_beside(f->db, "CUDA0", &bytes, &process, &f->must));
 	assert_int_equal(bytes, -1);
 	for (int i = 0; i < 3; i++) {
 		static const int64_t told[] = {500, 600, -1};
@@ -275,12 +275,17 @@ static void what_a_driver_took_is_the_last_that_was_told(void **state)
 		put_env(f, name);
 		l.environment = name;
 		l.driver_bytes = told[i];
+		l.private_bytes = 100 + i * 20;
+		l.host_weights = 20;
+		l.host_cache = 20;
+		l.host_compute = 10;
 		l.at = i;
 		MUST(db_load_put(f->db, &l, &f->must));
 	}
-	MUST(db_load_driver_bytes(f->db, "CUDA0", &bytes, &f->must));
+	MUST(db_load_beside(f->db, "CUDA0", &bytes, &process, &f->must));
 	assert_int_equal(bytes, 600);
-	MUST(db_load_driver_bytes(f->db, "CUDA1", &bytes, &f->must));
+	assert_int_equal(process, 90); /* of the very last */
+	MUST(db_load_beside(f->db, "CUDA1", &bytes, &process, &f->must));
 	assert_int_equal(bytes, -1);
 }
 
