@@ -14,7 +14,7 @@
 /* clang-format off */
 static const struct command commands[] = {
 	{"status",     "",                                   "models, their backends, workers and running tasks", "", 0, 0, command_status},
-	{"run",        "NAME [PROMPT…] [--backend B]",       "from nothing to an answer: find or pull, environment, load, chat", "backend=", 1, -1, command_run},
+	{"run",        "NAME [PROMPT…] [--backend B] [--yes]", "from nothing to an answer: find or pull, environment, load, chat", "backend= yes", 1, -1, command_run},
 	{"add",        "FILE [--id ID]",                     "register a GGUF file", "id=", 1, 1, command_add},
 	{"scan",       "[DIR]",                              "register the GGUF files below a folder, or those of other programs", "", 0, 1, command_scan},
 	{"pull",       "NAME [--id ID]",                     "fetch and register a model: smollm2, the small one to try, or hf:OWNER/REPO[:QUANT]", "id=", 1, 1, command_pull},

@@ -182,7 +182,7 @@ bool command_run(const struct cli_options *o, const struct args *a, struct err *
 		return false;
 	if (!backend && !client_text(json_object_get(answer, "model"), "gpu_backend")[0])
 		backend = "cpu";
-	if (backend && !switch_model(o, id, backend, NULL, e))
+	if (backend && !switch_model(o, id, backend, a, e))
 		return false;
 	return chat(o, id, a, e); /* the first question loads it */
 }

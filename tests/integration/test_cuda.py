@@ -5,6 +5,7 @@ tests/engine/test_cuda.py.
 """
 
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -90,6 +91,28 @@ def test_half_a_gigabyte_is_not_fetched_unasked(daemon):
     assert "525 MB" in refused.stderr
     assert pieces(daemon) == {}
     assert daemon.get("/llm/api/environments")["environments"] == []
+
+
+@pytest.mark.parametrize("answer", ["n", "y"])
+def test_on_a_terminal_the_user_is_asked(daemon, answer):
+    pid, fd = pty.fork()
+    if pid == 0:
+        words = ["env", "create", ID, "cuda", "--arch", "90"]
+        socket = f"--socket={daemon.socket}"
+        os.execve(daemon.binary, [daemon.binary, socket, *words], daemon.env | {"TERM": "xterm"})
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(fd, 65536)
+    assert b"525 MB" in said
+    os.write(fd, f"{answer}\n".encode())
+    try:
+        while os.read(fd, 65536):
+            pass
+    except OSError:
+        pass  # the terminal's other end is closed
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == (0 if answer == "y" else 1)
+    assert ("cuda-compiler" in pieces(daemon)) == (answer == "y")
 
 
 def test_a_module_runs_with_the_libraries_beside_it(daemon):
