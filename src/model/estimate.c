@@ -214,7 +214,7 @@ static int64_t cache_bytes(const struct gguf *g, const struct option_memory *m)
 /* The floats of one token that are alive at once where a layer is widest. Seen in the compute
  * buffers of llama.cpp: gate, up and their product of the feed forward network; for experts each of
  * those in use, or their results twice, and the sum; of a state space layer its two inner vectors,
- * three times. Beside them residual and result, and where token_embd is, input and normed too. */
+ * three times. Beside them residual, result and normed, and where token_embd is, the input. */
 static int64_t token_floats(const struct gguf *g, int64_t beside)
 {
 	const struct gguf_shape *s = &g->shape;
@@ -222,7 +222,7 @@ static int64_t token_floats(const struct gguf *g, int64_t beside)
 	int64_t wide = memory_times(
 		3, larger(s->feed_forward.largest, memory_times(2, s->ssm_inner.largest)));
 	int64_t inside = memory_times(3, memory_times(used, s->expert_feed_forward.largest));
-	int64_t results = used > 0 ? memory_times(memory_plus(memory_times(2, used), 1), embd) : 0;
+	int64_t results = used > 0 ? memory_times(memory_plus(memory_times(2, used), 2), embd) : 0;
 
 	return memory_plus(larger(wide, larger(inside, results)), memory_times(beside, embd));
 }
@@ -300,7 +300,7 @@ static struct computes compute_all(const struct gguf *g, const struct option_mem
 	struct computes c = {0};
 
 	if (on > 0)
-		c.device = compute_layers(g, m, 2);
+		c.device = compute_layers(g, m, 3);
 	c.host = on < block_count(g) ? compute_layers(g, m, 4) : compute_input(g, m);
 	/* What becomes of the logits, wherever they are computed. */
 	c.host.known = memory_plus(c.host.known, logits_bytes(g, m->slots));
