@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "backend/gpu_vulkan.h"
 
 static json_t *item_json(const struct toolkit_item *item)
 {
@@ -128,6 +129,7 @@ void backend_devices(struct api *a, const struct backend *b, struct backend_devi
 	*ret = (struct backend_devices){0};
 	if (!b->device_prefix)
 		return;
+	ret->asked = env != NULL;
 	if (!env)
 		(void)snprintf(ret->why_not, sizeof(ret->why_not), "%s",
 			       "no ready environment of this backend: its module lists the "
@@ -140,6 +142,28 @@ void backend_devices(struct api *a, const struct backend *b, struct backend_devi
 	(void)snprintf(ret->driver, sizeof(ret->driver), "%s", driver_of(&tk));
 }
 
+/* Before there is a module: those that it will list. */
+static void add_foreseen(struct api *a, const struct backend *b, json_t *list)
+{
+	CLEANUP(gpus_done) struct gpus g = {0};
+	struct err ignored = {0}; /* the hardware's answer has it */
+
+	if (!vulkan_read(a->s.self, &g, &ignored))
+		return;
+	for (size_t i = 0; i < g.vulkan_count; i++) {
+		const struct gpu_vulkan *v = &g.vulkan[i];
+		/* as ggml-vulkan has it where the driver does not tell */
+		struct env_device d = {.total_bytes = v->memory_bytes,
+				       .free_bytes =
+					       v->free_bytes < 0 ? v->memory_bytes : v->free_bytes};
+
+		(void)snprintf(d.name, sizeof(d.name), "%s", v->device);
+		(void)snprintf(d.title, sizeof(d.title), "%s", v->name);
+		if (backend_owns_device(b, d.name))
+			json_array_append_new(list, device_json(b, &d, v->driver));
+	}
+}
+
 /* *ret_why: null, or why there are none. */
 static json_t *devices_json(struct api *a, const struct backend *b, json_t **ret_why)
 {
@@ -149,7 +173,10 @@ static json_t *devices_json(struct api *a, const struct backend *b, json_t **ret
 	backend_devices(a, b, &devices);
 	for (size_t i = 0; i < devices.count; i++)
 		json_array_append_new(list, device_json(b, &devices.list[i], devices.driver));
-	*ret_why = answer_text(devices.why_not[0] ? devices.why_not : NULL);
+	if (!devices.asked && b->device_prefix && strcmp(b->device_prefix, VULKAN_PREFIX) == 0)
+		add_foreseen(a, b, list);
+	*ret_why = answer_text(json_array_size(list) == 0 && devices.why_not[0] ? devices.why_not
+										: NULL);
 	free(devices.list);
 	return list;
 }

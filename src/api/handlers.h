@@ -64,6 +64,7 @@ handler backends_get, backends_refresh, toolkit_check;
 struct backend_devices {
 	struct env_device *list; /* caller frees */
 	size_t count;
+	bool asked;        /* a module there is */
 	char why_not[512]; /* why there are none; "": there are, or the backend has no devices */
 	char driver[96];   /* what the toolkit check found of it; "": nothing */
 };

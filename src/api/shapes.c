@@ -321,7 +321,7 @@ static const struct field backend_fields[] = {
 	FIELD("aliases", TEXT, true, "other names, separated by spaces"),
 	CAN_FIELDS,
 	OBJECT_FIELD("toolkit", true, "in detail", toolkit_shape),
-	LIST_FIELD("devices", "that its module lists", device_shape),
+	LIST_FIELD("devices", "that its module lists; of Vulkan also those that it will list", device_shape),
 	FIELD("devices_why_not", TEXT_NULL, true, "why none are listed"),
 	{0},
 };

@@ -99,6 +99,30 @@ def test_vulkan_tells_which_card_it_calls_vulkan0(machine):
     assert "llvmpipe is a CPU that plays a GPU: llama.cpp leaves it out" in said
 
 
+def test_devices_of_vulkan_are_known_before_an_environment(machine):
+    daemon = machine(
+        "", "device 2 0000:0f:00.0 0 4 9000 8000 Card A\ndevice 4 - 9 13 8 - llvmpipe\n"
+    )
+    for e in daemon.get("/llm/api/environments")["environments"]:
+        daemon.call("DELETE", f"/llm/api/environments/{e['name']}", status=200)
+    found = {b["name"]: b for b in daemon.get("/llm/api/backends")["backends"]}
+    assert found["vulkan"]["devices"] == [
+        {
+            "backend": "vulkan",
+            "device": "Vulkan0",
+            "name": "Card A",
+            "driver": "NVIDIA 1.2.3",
+            "memory_bytes": 9000 << 20,
+            "memory_free_bytes": 8000 << 20,
+        }
+    ]
+    assert found["vulkan"]["devices_why_not"] is None
+    assert found["cuda"]["devices"] == []
+    assert "no ready environment" in found["cuda"]["devices_why_not"]
+    if not found["vulkan"]["why_not"]:
+        assert "Vulkan0 Card A" in daemon.cli("backends").stdout
+
+
 @pytest.mark.parametrize(
     ("behaviour", "why"),
     [("hang\n", "did not answer within 2 s"), ("crash\n", "killed by SIGABRT")],
