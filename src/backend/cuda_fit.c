@@ -17,9 +17,9 @@ static const struct {
 	const char *toolkit, *driver;
 } drivers[] = {{"13", "580"}, {"12", "525"}, {"11", "450"}};
 
-/* What a release takes and compiles for, until the next row: the newest gcc and clang by
- * crt/host_config.h, which stops compilation with others, and the GPUs by `nvcc --list-gpu-code`.
- */
+/* What a release takes and compiles for, until the next row: the newest gcc and clang by the
+ * installation guide's "host compiler support policy", which crt/host_config.h enforces, and the
+ * GPUs by `nvcc --list-gpu-code`. */
 /* clang-format off */
 static const struct release {
 	const char *nvcc;
