@@ -361,7 +361,7 @@ const struct backend backend_cuda = {
 	.cmake_flag = "-DGGML_CUDA=ON",
 	.build_disk_bytes = 1500LL << 20,
 	.build_memory_bytes = 2560LL << 20,
-	.device_extra_bytes = 560LL << 20,
+	.device_extra_bytes = 590LL << 20,
 	.host_extra_bytes = 320LL << 20,
 	.check = check,
 	.cmake_args = cmake_args,
