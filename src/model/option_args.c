@@ -13,8 +13,10 @@
 /* An embedding's text must fit in one batch. */
 #define BATCH_MAX 8192
 #define BATCH_DEFAULT 512 /* llama-server's --ubatch-size */
-/* Prompts of conversations that lost their slot. llama-server's own default is 8 GiB for each
- * worker, which no estimate of memory sees. */
+/* Conversations that lost their slot, kept in RAM. llama-server's own default is 8 GiB for each
+ * worker, which no estimate of memory sees. None on a GPU: the copy is made token by token and
+ * layer by layer, and all streams wait for it: 0.17 s (CUDA) and 0.7 s (Vulkan) for 366 tokens on
+ * an H200, which reads them again in 10 and 40 ms. */
 #define CACHE_RAM_MIB "256"
 
 static json_t *load(const char *stored)
@@ -155,7 +157,8 @@ static void set_text(json_t *object, const char *name, const char *text)
 	(void)json_object_set_new(object, name, json_string(text));
 }
 
-static void add_context(struct strv *args, const json_t *options, const struct option_facts *facts)
+static void add_context(struct strv *args, const json_t *options, const struct option_facts *facts,
+			bool gpu)
 {
 	int64_t n_ctx = n_ctx_of(options, facts);
 	int64_t parallel = parallel_of(options);
@@ -165,7 +168,7 @@ static void add_context(struct strv *args, const json_t *options, const struct o
 	strv_add(args, "--kv-unified");
 	add_int(args, "--kv-unified-per-slot", n_ctx);
 	strv_add(args, "--no-cache-idle-slots");
-	add(args, "--cache-ram", CACHE_RAM_MIB);
+	add(args, "--cache-ram", gpu ? "0" : CACHE_RAM_MIB);
 	add(args, "--flash-attn", text_of(options, "flash_attn", "on"));
 	add(args, "--cache-type-k", text_of(options, "cache_type_k", "f16"));
 	add(args, "--cache-type-v", text_of(options, "cache_type_v", "f16"));
@@ -281,7 +284,7 @@ void option_args(const char *stored, const struct option_facts *facts, bool gpu,
 	add_layers(ret_args, options, gpu);
 	if (gpu)
 		add_split(ret_args, options, ",");
-	add_context(ret_args, options, facts);
+	add_context(ret_args, options, facts, gpu);
 	add_mode(ret_args, options, facts);
 	add_companions(ret_args, options, gpu);
 	for (const struct option *o = option_table(); o->name; o++)

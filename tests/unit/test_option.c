@@ -322,6 +322,7 @@ static void defaults_are_passed_so_that_nothing_is_guessed(void **state)
 			    "--flash-attn on --cache-type-k f16 --cache-type-v f16 "
 			    "-lv 4 --slots --metrics --no-ui --offline ");
 	expect_args("{}", true, "--n-gpu-layers all ");
+	expect_args("{}", true, "--cache-ram 0 ");
 	expect_args("{\"n_gpu_layers\":-1}", true, "--n-gpu-layers all ");
 	expect_args("{\"n_gpu_layers\":20}", true, "--n-gpu-layers 20 ");
 	expect_args("{\"n_gpu_layers\":20}", false, "--n-gpu-layers 0 ");
