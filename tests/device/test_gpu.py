@@ -3,6 +3,7 @@
 
 import itertools
 import json
+import os
 import re
 import threading
 import time
@@ -177,8 +178,12 @@ def test_both_are_in_memory_and_the_old_ones_comes_back(daemon, big, pair, smi):
     back(daemon, big, pair.first)
     question(daemon, big, "warm")
     old = daemon.model(big)["worker"]["pid"]
-    said = daemon.get(f"/llm/api/models/{big}/health")["device_memory_bytes"] / 2**20
-    assert abs(said - smi.mib(old)) < 64, f"{said} MiB, nvidia-smi {smi.mib(old)}"
+
+    def as_the_driver_counts() -> bool:
+        said = daemon.get(f"/llm/api/models/{big}/health")["device_memory_bytes"] / 2**20
+        return abs(said - smi.mib(old)) < 64
+
+    wait_until(as_the_driver_counts, what="the driver's figure")
     with Sampler(smi) as sampler:
         switch(daemon, big, pair.second)
         new = daemon.model(big)["worker"]["pid"]
@@ -280,6 +285,7 @@ def test_auto_takes_what_was_measured_faster(daemon, big, pair):
 # --- Python -----------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif("SHUNT_TEST_ENGINE" in os.environ, reason="it may lack the Python part")
 def test_the_python_runtime_uses_the_gpu(daemon, chatty, pair, smi):
     for backend in pair:
         daemon.switch(chatty, backend, 300, reload=False)
