@@ -10,6 +10,7 @@
 #include "backend/nvml.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "env/env_devices.h"
 
 /* --- this machine: a folder for sysfs, one for the library -------------- */
 
@@ -499,6 +500,17 @@ static void the_only_one_of_its_maker_is_it(void **state)
 
 /* --- Vulkan ------------------------------------------------------------- */
 
+/* What llama-server lists of a backend. */
+static void see_all(struct gpus *g, const char *backend, const char *text)
+{
+	CLEANUP(free) struct env_device *list = NULL;
+	size_t count = env_devices_parse(text, backend_find(backend), 0, &list);
+
+	assert_int_not_equal(count, 0);
+	for (size_t i = 0; i < count; i++)
+		see(g, backend, list[i].name, list[i].title, list[i].total_bytes);
+}
+
 static void see_vulkan(struct gpus *g, const char *device, const char *name, int64_t mib)
 {
 	see(g, "vulkan", device, name, mib << 20);
@@ -560,6 +572,49 @@ static void numbers_that_do_not_agree_are_not_believed(void **state)
 	has_devices(&g.list[0], "Vulkan0");
 	assert_int_equal(g.list[1].device_count, 0);
 	has_devices(&g.list[2], "Vulkan7"); /* by name, the first */
+}
+
+/* A machine with two NVIDIA H200, word for word (tests/fixtures/two-h200). */
+static void two_h200_are_two_gpus_with_two_devices_each(void **state)
+{
+	static const char program[] =
+		"#!/bin/sh\nexec cat '" SOURCE_DIR "/tests/fixtures/two-h200/'\"$1\"\n";
+	CLEANUP(free)
+	char *first =
+		pci_card(state, "0000:00:06.0", "0x030200\n", "0x10de\n", "0x2335\n", "nvidia");
+	CLEANUP(free)
+	char *second =
+		pci_card(state, "0000:00:07.0", "0x030200\n", "0x10de\n", "0x2335\n", "nvidia");
+	CLEANUP(free) char *sys = fs_join(*state, "sys");
+	CLEANUP(free) char *self = fs_join(*state, "shunt");
+	CLEANUP(free) char *text = NULL;
+	CLEANUP(gpus_done) struct gpus g = {0};
+	struct err e = {0};
+
+	test_write(self, program, strlen(program));
+	assert_int_equal(chmod(self, 0700), 0);
+	gpus_read(self, sys, &g);
+	assert_int_equal(g.nvidia_why_not.kind, ERR_NONE);
+	assert_string_equal(g.nvidia_driver, "580.159.04");
+	assert_int_equal(g.count, 2);
+	assert_int_equal(g.vulkan_count, 2);
+	assert_true(
+		fs_read(SOURCE_DIR "/tests/fixtures/two-h200/list-devices", 4096, &text, NULL, &e));
+	see_all(&g, "cuda", text);
+	see_all(&g, "vulkan", text);
+	assert_int_equal(g.count, 2);
+	for (size_t i = 0; i < g.count; i++) {
+		char number = (char)('0' + i);
+
+		assert_string_equal(g.list[i].pci, i ? "0000:00:07.0" : "0000:00:06.0");
+		assert_memory_equal(g.list[i].uuid, i ? "GPU-c7b10d88" : "GPU-eb696b50", 12);
+		assert_int_equal(g.list[i].kind, GPU_DISCRETE);
+		assert_true(g.list[i].memory_bytes == 150754820096);
+		assert_true(g.list[i].free_bytes == 150109880320);
+		assert_int_equal(g.list[i].device_count, 2);
+		assert_int_equal(g.list[i].devices[0].name[strlen("CUDA")], number);
+		assert_int_equal(g.list[i].devices[1].name[strlen("Vulkan")], number);
+	}
 }
 
 static void llama_cpp_s_numbers(void **state)
@@ -680,6 +735,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(the_address_tells_which_card_it_is, start, stop),
 		cmocka_unit_test_setup_teardown(without_an_address_the_uuid_does, start, stop),
 		cmocka_unit_test_setup_teardown(numbers_that_do_not_agree_are_not_believed, start,
+						stop),
+		cmocka_unit_test_setup_teardown(two_h200_are_two_gpus_with_two_devices_each, start,
 						stop),
 		cmocka_unit_test_setup_teardown(llama_cpp_s_numbers, start, stop),
 		cmocka_unit_test_setup_teardown(vulkan_fills_in_what_nobody_else_tells, start,
