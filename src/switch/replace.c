@@ -341,7 +341,7 @@ static void replacement_done_p(struct replacement *r)
 }
 
 /* With n_gpu_layers auto not all layers fit beside the old worker: would its end give the device
- * any? (docs/decisions/0017-layers.md) */
+ * any? (docs/decisions/0020-layers.md) */
 static bool keeps_nothing(const struct fit *f, const struct worker *old)
 {
 	return !f->one_pool && strcmp(worker_device(old), "none") == 0;
