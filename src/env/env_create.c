@@ -289,6 +289,8 @@ static bool make(struct making *m, struct err *e)
 	serves = env_pieces_there(m->es, &m->row) && (state == ENV_READY || state == ENV_BUILT);
 	if (serves && (!same_backend || m->again))
 		return make_beside(m, e);
+	if (serves && !env_has_arch(&m->row, m->wish, e))
+		return false;
 	if (serves && state == ENV_READY)
 		return true; /* whoever worked on it before us has finished it */
 	/* Left by a caller that could not even write down how it ended. */

@@ -66,6 +66,8 @@ void env_run_fill(struct envs *es, const struct db_env *row, const struct backen
 /* As envs_toolkit, of an environment whose row is known. */
 MUST_CHECK bool env_toolkit(struct envs *es, const struct db_env *row, const struct backend *b,
 			    const struct env_wish *w, struct toolkit *ret, struct err *e);
+/* As envs_has_arch. */
+MUST_CHECK bool env_has_arch(const struct db_env *row, const struct env_wish *w, struct err *e);
 
 /* At open: finishes or undoes what an earlier run left. */
 MUST_CHECK bool env_recover(struct envs *es, struct err *e);

@@ -56,17 +56,18 @@ bool envs_toolkit(struct envs *es, const char *name, const struct backend *b,
 	return env_toolkit(es, &row, b, w, ret, e);
 }
 
+bool env_has_arch(const struct db_env *row, const struct env_wish *w, struct err *e)
+{
+	if (!w || !w->arch[0] || (row->arch && strcmp(row->arch, w->arch) == 0))
+		return true;
+	(void)err_set(e, ERR_CONFLICT, "environment '%s' is built for %s, not for %s", row->name,
+		      row->arch ? row->arch : "the GPUs of this machine", w->arch);
+	return err_hint(e, "shunt env rebuild %s %s --arch %s", row->name, row->backend, w->arch);
+}
+
 bool envs_has_arch(struct envs *es, const char *name, const struct env_wish *w, struct err *e)
 {
 	CLEANUP(db_env_done) struct db_env row = {0};
 
-	if (!w || !w->arch[0])
-		return true;
-	if (!db_env_get(es->s.db, name, &row, e))
-		return false;
-	if (row.arch && strcmp(row.arch, w->arch) == 0)
-		return true;
-	(void)err_set(e, ERR_CONFLICT, "environment '%s' is built for %s, not for %s", name,
-		      row.arch ? row.arch : "the GPUs of this machine", w->arch);
-	return err_hint(e, "shunt env rebuild %s %s --arch %s", name, row.backend, w->arch);
+	return db_env_get(es->s.db, name, &row, e) && env_has_arch(&row, w, e);
 }

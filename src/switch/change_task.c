@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "model/option.h"
 
 void change_free(void *change)
 {
@@ -96,9 +97,27 @@ static void begin(struct change *c)
 		memcpy(en->task, c->task, sizeof(en->task));
 		free(en->task_backend);
 		en->task_backend = STEAL(en->first_backend);
+		en->task_wish = en->first_wish;
 		en->first_task[0] = '\0';
 	}
 	pthread_mutex_unlock(&c->sw->lock);
+}
+
+/* What a load reads it tells in the same moment: whoever sets other options after that must not
+ * take it for a load with these. */
+static bool read_model(struct change *c, struct db_model *ret, struct err *e)
+{
+	struct entry *en = c->entry;
+	bool ok;
+
+	pthread_mutex_lock(&c->sw->lock);
+	ok = db_model_get(c->sw->s.db, en->id, ret, e);
+	if (ok && c->is_load && strcmp(en->task, c->task) == 0) {
+		free(en->task_options);
+		en->task_options = option_worker_part(ret->options);
+	}
+	pthread_mutex_unlock(&c->sw->lock);
+	return ok;
 }
 
 static bool apply(struct task *t, void *arg, struct err *e)
@@ -110,7 +129,7 @@ static bool apply(struct task *t, void *arg, struct err *e)
 	if (!entry_claim(c->sw, c->entry, task_cancelled, t, e))
 		return false;
 	begin(c);
-	ok = db_model_get(c->sw->s.db, c->entry->id, &m, e) &&
+	ok = read_model(c, &m, e) &&
 	     (c->is_load ? apply_load(c, &m, t, e) : apply_switch(c, &m, t, e));
 	entry_release(c->sw, c->entry);
 	db_model_done(&m);

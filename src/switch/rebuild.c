@@ -295,8 +295,8 @@ static bool submit(struct switcher *sw, struct rebuild *r, const struct task_spe
 }
 
 /* Lock held. */
-static bool meet(struct switcher *sw, const char *name, const struct backend *b, bool force,
-		 char ret_task[static TASK_ID_SIZE], struct err *e)
+static bool meet(struct switcher *sw, const char *name, const struct backend *b,
+		 const struct env_wish *w, char ret_task[static TASK_ID_SIZE], struct err *e)
 {
 	const struct rebuild *r = sw->rebuilds;
 
@@ -304,12 +304,13 @@ static bool meet(struct switcher *sw, const char *name, const struct backend *b,
 		r = r->next;
 	if (!r)
 		return true;
-	if (r->backend == b && (r->force || !force)) {
+	if (r->backend == b && (r->force || !w->anew) &&
+	    (!w->arch[0] || strcmp(r->wish.arch, w->arch) == 0)) {
 		memcpy(ret_task, r->task, TASK_ID_SIZE);
 		return true;
 	}
-	(void)err_set(e, ERR_CONFLICT, "environment '%s' is being rebuilt for %s by task %s", name,
-		      r->backend->name, r->task);
+	(void)err_set(e, ERR_CONFLICT, "environment '%s' is being rebuilt for %s%s%s by task %s",
+		      name, r->backend->name, r->wish.arch[0] ? " " : "", r->wish.arch, r->task);
 	return err_hint(e, "wait for it, or cancel it");
 }
 
@@ -333,7 +334,7 @@ static bool join_or_submit(struct switcher *sw, const char *name, const struct b
 	bool ok;
 
 	pthread_mutex_lock(&sw->lock);
-	ok = meet(sw, name, b, force, ret->task, e);
+	ok = meet(sw, name, b, w, ret->task, e);
 	if (ok && !ret->task[0]) {
 		r = mem_alloc(sizeof(*r));
 		r->sw = sw;

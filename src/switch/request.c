@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "model/option.h"
 #include "switch/change_task.h"
 
 /* Refuses a model that is not in the catalogue. */
@@ -35,16 +36,17 @@ static void describe(struct task_spec *spec, const char *kind, const struct db_m
 struct place {
 	char *task; /* TASK_ID_SIZE */
 	char **backend;
+	struct env_wish *wish;
 };
 
 static struct place place_now(struct entry *en)
 {
-	return (struct place){en->task, &en->task_backend};
+	return (struct place){en->task, &en->task_backend, &en->task_wish};
 }
 
 static struct place place_first(struct entry *en)
 {
-	return (struct place){en->first_task, &en->first_backend};
+	return (struct place){en->first_task, &en->first_backend, &en->first_wish};
 }
 
 /* What it switches to, as `place` has it; NULL: a load. */
@@ -70,6 +72,9 @@ static bool submit(struct place at, struct change *c, struct task_spec *spec,
 	}
 	free(*at.backend);
 	*at.backend = mem_dup(target(c));
+	*at.wish = c->wish;
+	if (at.task == c->entry->task)
+		free(STEAL(c->entry->task_options));
 	memcpy(arg->task, at.task, TASK_ID_SIZE); /* `ended` waits for the lock: arg is alive */
 	memcpy(ret_task, at.task, TASK_ID_SIZE);
 	return true;
@@ -94,7 +99,10 @@ static bool is_same(struct place at, const struct change *c)
 {
 	if (!at.task[0])
 		return false;
-	return c->is_load ? !*at.backend : *at.backend && strcmp(*at.backend, target(c)) == 0;
+	if (c->is_load)
+		return !*at.backend;
+	return *at.backend && strcmp(*at.backend, target(c)) == 0 &&
+	       (!c->wish.arch[0] || strcmp(at.wish->arch, c->wish.arch) == 0);
 }
 
 /* The task that a change cannot run beside. A load runs beside a first switch's build. */
@@ -124,8 +132,9 @@ static bool meet(struct entry *en, const struct change *c, bool *joined,
 		supersede(c->sw, other);
 		return meet(en, c, joined, ret_task, e);
 	}
-	err_set(e, ERR_CONFLICT, "model '%s' is being changed by task %s (%s)", en->id, other.task,
-		*other.backend ? *other.backend : "load");
+	err_set(e, ERR_CONFLICT, "model '%s' is being changed by task %s (%s%s%s)", en->id,
+		other.task, *other.backend ? *other.backend : "load",
+		other.wish->arch[0] ? " for " : "", other.wish->arch);
 	return err_hint(e, "wait for it, cancel it, or use force");
 }
 
@@ -348,6 +357,16 @@ static bool submit_load(struct switcher *sw, struct entry *en, const struct db_m
 	return true;
 }
 
+/* A load that has begun with other options than these would be in vain: it makes way. Lock held. */
+static void overtake(struct switcher *sw, struct entry *en, const struct db_model *m)
+{
+	CLEANUP(free) char *options = option_worker_part(m->options);
+
+	if (en->task[0] && !en->task_backend && en->task_options &&
+	    strcmp(en->task_options, options) != 0)
+		supersede(sw, place_now(en));
+}
+
 bool switch_load(struct switcher *sw, const char *id, const struct env_wish *w,
 		 char ret_task[static TASK_ID_SIZE], struct err *e)
 {
@@ -378,6 +397,7 @@ bool switch_load(struct switcher *sw, const char *id, const struct env_wish *w,
 		pthread_mutex_lock(&sw->lock);
 		en->failures = 0; /* a user who asks for it does not wait */
 		en->not_before = 0;
+		overtake(sw, en, &m);
 		ok = submit_load(sw, en, &m, w, ret_task, e);
 		pthread_mutex_unlock(&sw->lock);
 	}

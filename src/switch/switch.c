@@ -96,6 +96,7 @@ void switcher_free(struct switcher *sw)
 		worker_unref(en->worker);
 		free(en->loaded_as);
 		free(en->task_backend);
+		free(en->task_options);
 		free(en->first_backend);
 		free(en->id);
 		free(en);

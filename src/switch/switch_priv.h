@@ -15,23 +15,25 @@ struct entry {
 	struct route *route;
 	/* guarded by switcher->lock */
 	enum model_state state;
-	char reason[512];
+	int failures;          /* in a row, for the back-off */
 	struct worker *worker; /* NULL: none */
-	char *loaded_as; /* environment, its pieces, and options of the worker: the same again is
-			    nothing to do */
-	bool busy;       /* someone changes it: the model's slot */
+	char *loaded_as;    /* environment, its pieces, and options of the worker: the same again is
+			       nothing to do */
+	int64_t not_before; /* monotonic ms: no start on demand before */
+	int64_t rest_until; /* monotonic ms: no replacement of an ailing worker before */
+	int64_t ready_since; /* monotonic ms */
+	int64_t keep_alive_ms;
+	char *task_backend; /* what the task switches to; NULL: a load */
+	char *task_options; /* of a load that has begun: those that it read; NULL: not yet */
+	char *first_backend;
 	char task[TASK_ID_SIZE]; /* the task that will change or changes it, "" */
-	char *task_backend;      /* what that task switches to; NULL: a load */
 	/* A switch whose environment is still being made: beside it the model is loaded, changed
 	 * and unloaded as if it weren't there. It becomes `task` for its last step. */
 	char first_task[TASK_ID_SIZE]; /* "" */
-	char *first_backend;
-	int failures;        /* in a row, for the back-off */
-	int64_t not_before;  /* monotonic ms: no start on demand before */
-	int64_t rest_until;  /* monotonic ms: no replacement of an ailing worker before */
-	int64_t ready_since; /* monotonic ms */
-	bool kept_alive;     /* a request said how long it stays: until it is unloaded */
-	int64_t keep_alive_ms;
+	struct env_wish task_wish, first_wish;
+	bool busy;       /* someone changes it: the model's slot */
+	bool kept_alive; /* a request said how long it stays: until it is unloaded */
+	char reason[512];
 };
 
 struct switcher {

@@ -4,6 +4,7 @@ the index, and a module that needs a library out of them. The real ones are in
 tests/engine/test_cuda.py.
 """
 
+import json
 import os
 import pty
 import re
@@ -146,6 +147,7 @@ def test_a_module_runs_with_the_libraries_beside_it(daemon):
     daemon.switch("other", "cuda", arch="90")
 
 
+@pytest.mark.timeout(240)  # several builds, where others build too
 def test_a_rebuild_is_for_what_it_was_for(daemon):
     assert create(daemon)["state"] == "succeeded"
     name = environment(daemon, "cuda")["name"]
@@ -160,6 +162,31 @@ def test_a_rebuild_is_for_what_it_was_for(daemon):
     assert done.returncode == 0, done.stderr
     assert environment(daemon, "cuda")["arch"] == "86"
     assert environment(daemon, "cuda")["digests"] != now["digests"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # several builds, where others build too
+def test_what_is_made_for_one_gpu_is_not_taken_for_another(toolkit, start):
+    gate = toolkit.folder / "gate"
+    toolkit.source.joinpath("fake-build.json").write_text(json.dumps({"gate": str(gate)}))
+    daemon = start()
+    switch, other = f"{MODEL}/switch-backend", ALLOWED | {"arch": "86"}
+    first = daemon.post(switch, ALLOWED, 202)["task_id"]
+    assert f"{first} (cuda for 90)" in daemon.post(switch, other, 409)["error"]["message"]
+    assert daemon.post(switch, ALLOWED, 202)["task_id"] == first
+    late = daemon.post(CREATE, other, 202)["task_id"]
+    gate.touch()
+    assert daemon.wait_task(first)["state"] == "succeeded"
+    assert "is built for 90, not for 86" in daemon.wait_task(late)["error"]["message"]
+
+    gate.unlink()
+    rebuild = f"/llm/api/venv/{environment(daemon, 'cuda')['name']}/rebuild"
+    task = daemon.post(rebuild, other, 202)["task_id"]
+    assert f"cuda 86 by task {task}" in daemon.post(rebuild, ALLOWED, 409)["error"]["message"]
+    assert daemon.post(rebuild, other, 202)["task_id"] == task
+    gate.touch()
+    assert daemon.wait_task(task)["state"] == "succeeded"
+    assert environment(daemon, "cuda")["arch"] == "86"
 
 
 @pytest.mark.slow

@@ -33,6 +33,21 @@ def test_options_that_do_not_come_up_give_way_to_the_earlier_ones(daemon, model)
     assert daemon.chat("tiny.Q8_0").status_code == 200
 
 
+def test_a_load_with_other_options_is_not_answered_by_an_older_one(daemon, model):
+    model.behave(when_arg="1024", hang_on_load=True)
+    ask = {"n_ctx": 1024}
+    first = daemon.post(f"{MODEL}/load?wait=false", ask, 202)["task_id"]
+    wait_until(lambda: daemon.model("tiny.Q8_0")["state"] == "loading", what="loading")
+    same = daemon.post(f"{MODEL}/load?wait=false", ask | {"pinned": True}, 202)["task_id"]
+    assert same == first, "its worker would be the same"
+    daemon.post(f"{MODEL}/load", {"n_ctx": 512}, 200)
+    assert daemon.wait_task(first)["state"] == "cancelled"
+    after = daemon.model("tiny.Q8_0")
+    words = Path(f"/proc/{after['worker']['pid']}/cmdline").read_bytes().split(b"\0")
+    assert b"512" in words
+    assert daemon.chat("tiny.Q8_0").status_code == 200
+
+
 def test_the_backend_it_has_is_left_alone_also_without_reload(daemon, model):
     daemon.post(f"{MODEL}/load", {}, 200)
     pid = daemon.model("tiny.Q8_0")["worker"]["pid"]
