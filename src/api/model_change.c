@@ -39,7 +39,7 @@ static bool wish_of(const struct call *c, struct env_wish *ret, struct err *e)
 		return true;
 	if (b && b->arch_parse)
 		return b->arch_parse(arch, ret->arch, sizeof(ret->arch), e);
-	return err_set(e, ERR_INVALID, "arch is for a build for CUDA, not for %s",
+	return err_set(e, ERR_INVALID, "arch is for a build for CUDA or ROCm, not for %s",
 		       call_text(c, "gpu_backend"));
 }
 

@@ -40,7 +40,7 @@ struct toolkit {
 	char remedy[256];   /* what helps, where packages of the distribution do not; "" */
 	char compiler[128]; /* toolkit version that goes into the digest, "" for none */
 	char root[256];     /* folder of the system's toolkit, "": none, or not asked for */
-	char arch[128];     /* CMake's list of architectures, "": the backend has none */
+	char arch[192];     /* CMake's list of architectures, "": the backend has none */
 	bool fetched;       /* not the system's toolkit but the one on offer */
 };
 

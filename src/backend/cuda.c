@@ -285,6 +285,8 @@ static void check_archs(struct toolkit *tk, const struct cuda_facts *f, const st
 		buf_printf(&list, "%s%s-real", i > 0 ? ";" : "", a->text);
 	}
 	if (f->arch_count > 0) {
+		_Static_assert(sizeof(tk->arch) >= CUDA_ARCH_MAX * sizeof("120a-real"),
+			       "a list that is cut would be another one");
 		toolkit_add(tk, &need, text.data);
 		(void)snprintf(tk->arch, sizeof(tk->arch), "%s", list.data);
 		return;

@@ -18,5 +18,5 @@ void gpu_watch_free(struct gpu_watch *w); /* waits for a reading, NULL is fine *
  * nobody lists it, or nothing was read yet. */
 int64_t gpu_watch_process_bytes(struct gpu_watch *w, pid_t pid);
 /* Name and version of the driver that computes on CUDA0, Vulkan0: "NVIDIA 580.159.04"; "": not
- * known. Waits for the first reading, which takes at most 2 s. */
+ * known. Waits for the first reading, which takes at most 4 s. */
 void gpu_watch_driver(struct gpu_watch *w, const char *device, char *ret, size_t size);

@@ -43,14 +43,21 @@ static const char *vendor_title(const char *vendor)
 	return strcmp(vendor, "nvidia") == 0 ? "NVIDIA" : "AMD";
 }
 
-/* Of what no package of the distribution mends. */
-static void add_remedy(const struct toolkit *tk, struct findings *f)
+/* Of what no package of the distribution mends, if there is that, else of the first. first: where
+ * the toolkit's findings begin. */
+static void add_remedy(const struct toolkit *tk, size_t first, struct findings *f)
 {
-	for (size_t i = f->count; tk->remedy[0] && i-- > 0;)
-		if (f->list[i].state != FINDING_OK && !f->list[i].packages) {
-			finding_advise(&f->list[i], "%s", tk->remedy);
-			return;
-		}
+	struct finding *of = NULL;
+
+	for (size_t i = f->count; tk->remedy[0] && i-- > first;) {
+		if (f->list[i].state == FINDING_OK)
+			continue;
+		of = &f->list[i];
+		if (!of->packages)
+			break;
+	}
+	if (of)
+		finding_advise(of, "%s", tk->remedy);
 }
 
 /* Asked for by name, what is missing is wrong; else it is one way of several. */
@@ -60,6 +67,7 @@ void toolkits_look(const struct scene *s, const struct backend *b, struct findin
 	bool fits = !b->vendor || scene_gpu(s, b->vendor) || (s->wsl && scene_has(s, "/dev/dxg"));
 	enum finding_state missing = meant ? FINDING_BAD : FINDING_WARN;
 	struct toolkit tk = {0};
+	size_t first;
 
 	if (!meant && !fits) {
 		(void)findings_add(f, FINDING_OK, b->name, "%s is not for this machine: no %s GPU",
@@ -72,8 +80,9 @@ void toolkits_look(const struct scene *s, const struct backend *b, struct findin
 	if (strcmp(b->name, "rocm") == 0)
 		amd_look(s, missing, f);
 	b->check(&s->d->ask, &tk);
+	first = f->count;
 	for (int i = 0; i < tk.count; i++)
 		if (!is_said_elsewhere(b, &tk.items[i]))
 			toolkit_finding(&tk.items[i], b->name, missing, f);
-	add_remedy(&tk, f);
+	add_remedy(&tk, first, f);
 }

@@ -281,6 +281,19 @@ static void without_a_gpu_somebody_says_what_to_build_for(void **state)
 	assert_string_equal(args.items[3], "-DCMAKE_CUDA_ARCHITECTURES=86-real;90a-real");
 }
 
+static void a_long_list_is_not_cut(void **state)
+{
+	struct toolkit tk = {0};
+
+	check(state, NULL, FAKES "cuda-12.4/bin",
+	      (struct toolkit_ask){
+		      .compiler = GCC,
+		      .arch = "50a,50f,52a,53a,60a,61a,62a,70a,72a,75a,80a,86a,87a,89a,90a,90f"},
+	      &tk);
+	assert_true(tk.can_build);
+	assert_non_null(strstr(tk.arch, ";90a-real;90f-real"));
+}
+
 static void what_is_asked_for_goes_before_the_gpus_that_are_here(void **state)
 {
 	struct toolkit tk = {0};
@@ -332,6 +345,7 @@ int main(int argc, char **argv)
 		TEST(one_that_does_not_fit_gives_way_to_the_one_on_offer),
 		TEST(what_cannot_be_used_says_why_and_what_helps),
 		TEST(without_a_gpu_somebody_says_what_to_build_for),
+		TEST(a_long_list_is_not_cut),
 		TEST(what_is_asked_for_goes_before_the_gpus_that_are_here),
 		TEST(an_nvcc_behind_a_link_has_its_own_root),
 		TEST(an_nvcc_that_is_ccache_gives_no_root),

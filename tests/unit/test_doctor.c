@@ -459,6 +459,30 @@ static void a_backend_for_another_maker_s_gpu_is_no_fault_unless_asked_for(void 
 	assert_true(m->found.count > 1);
 }
 
+static void cuda_after_something_else(const struct scene *s, struct findings *f)
+{
+	finding_advise(findings_add(f, FINDING_BAD, "access", "something else"), "earlier");
+	toolkits_look(s, backend_find("cuda"), f);
+}
+
+static void a_remedy_is_of_its_own_backend(void **state)
+{
+	struct machine *m = *state;
+	struct gpu *g = machine_has_gpu(m, "nvidia", "nvidia");
+	bool said = false;
+
+	(void)snprintf(g->capability, sizeof(g->capability), "9.0");
+	(void)snprintf(m->gpus.nvidia_driver, sizeof(m->gpus.nvidia_driver), "535.129.03");
+	(void)snprintf(m->gpus.nvidia_cuda, sizeof(m->gpus.nvidia_cuda), "12.2");
+	m->doctor.ask = (struct toolkit_ask){.gpus = &m->gpus, .offer = "13.0.88"};
+	machine_look_with(m, cuda_after_something_else);
+	same("advice", m->found.list[0].advice, "earlier");
+	for (size_t i = 1; i < m->found.count; i++)
+		said = said || (m->found.list[i].advice &&
+				strstr(m->found.list[i].advice, "or a CUDA toolkit 12.x"));
+	assert_true(said);
+}
+
 /* --- ROCm --------------------------------------------------------------- */
 
 static void of_amd(const struct scene *s, struct findings *f)
@@ -550,6 +574,7 @@ int main(void)
 		TEST(disk_is_judged_by_one_build),
 		TEST(what_is_missing_comes_with_its_packages),
 		TEST(a_backend_for_another_maker_s_gpu_is_no_fault_unless_asked_for),
+		TEST(a_remedy_is_of_its_own_backend),
 		TEST(rocblas_has_code_for_some),
 		TEST(all_of_it_on_this_machine),
 	};
