@@ -104,19 +104,31 @@ static void read_if_old(struct gpu_watch *w)
 		log_warn("no thread to ask the GPUs' drivers, continuing");
 }
 
+static void copy_cards(const struct gpus *from, struct gpus *to)
+{
+	if (from->count == 0)
+		return;
+	to->list = mem_array(from->count, sizeof(*to->list));
+	memcpy(to->list, from->list, from->count * sizeof(*to->list));
+	to->count = from->count;
+}
+
 int64_t gpu_watch_process_bytes(struct gpu_watch *w, pid_t pid)
 {
+	CLEANUP(gpus_done) struct gpus cards = {0};
 	int64_t bytes;
+	bool known;
 
 	if (!w)
 		return -1;
 	pthread_mutex_lock(&w->lock);
 	read_if_old(w);
 	bytes = gpus_process_bytes(&w->gpus, pid);
-	if (bytes < 0 && w->known)
-		bytes = drm_process_bytes("/proc", pid, &w->gpus);
+	copy_cards(&w->gpus, &cards);
+	known = w->known;
 	pthread_mutex_unlock(&w->lock);
-	return bytes;
+	/* A kernel driver that hangs keeps nobody but who asks for its process. */
+	return bytes < 0 && known ? drm_process_bytes("/proc", pid, &cards) : bytes;
 }
 
 static const char *driver_of(const struct gpu_watch *w, const char *device)

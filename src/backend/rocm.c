@@ -118,15 +118,27 @@ static void check(const struct toolkit_ask *ask, struct toolkit *tk)
 	toolkit_conclude(tk);
 }
 
+/* gfx90a is older than gfx1030. */
+static int by_age(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+	size_t longer = strlen(*x), than = strlen(*y);
+
+	return longer != than ? (longer > than ? 1 : -1) : strcmp(*x, *y);
+}
+
 static bool arch_parse(const char *text, char *ret, size_t size, struct err *e)
 {
-	CLEANUP(buf_done) struct buf list = {0};
+	CLEANUP(buf_done) struct buf asked = {0}, list = {0};
+	CLEANUP(strv_done) struct strv names = {0};
 
-	if (!rocm_parse_archs(text, &list, e))
+	if (!rocm_parse_archs(text, &asked, e))
 		return false;
-	for (char *c = list.data; *c; c++)
-		*c = *c == ';' ? ',' : *c;
-	if (list.len >= size)
+	rocm_each(asked.data, &names);
+	qsort(names.items, names.count, sizeof(*names.items), by_age);
+	for (size_t i = 0; i < names.count; i++)
+		buf_printf(&list, "%s%s", i ? "," : "", names.items[i]);
+	if (!list.data || list.len >= size)
 		return err_set(e, ERR_INVALID, "too many architectures");
 	memcpy(ret, list.data, list.len + 1);
 	return true;

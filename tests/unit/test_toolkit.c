@@ -453,7 +453,9 @@ static void amd_architectures_are_said_by_name(void **state)
 	char one[64] = "untouched";
 
 	assert_true(rocm->arch_parse(" gfx1030, gfx90a gfx1030,", one, sizeof(one), &e));
-	assert_string_equal(one, "gfx1030,gfx90a");
+	assert_string_equal(one, "gfx90a,gfx1030");
+	assert_true(rocm->arch_parse("gfx1100,gfx90a,gfx1030", one, sizeof(one), &e));
+	assert_string_equal(one, "gfx90a,gfx1030,gfx1100");
 	assert_false(rocm->arch_parse("gfx1030,1100", one, sizeof(one), &e));
 	assert_string_equal(e.msg, "'1100' is no architecture of AMD's");
 	err_clear(&e);
@@ -462,7 +464,7 @@ static void amd_architectures_are_said_by_name(void **state)
 	assert_false(rocm->arch_parse(" , ", one, sizeof(one), &e));
 	err_clear(&e);
 	assert_false(rocm->arch_parse("gfx1030", one, 7, &e));
-	assert_string_equal(one, "gfx1030,gfx90a");
+	assert_string_equal(one, "gfx90a,gfx1030,gfx1100");
 
 	use_path(FAKES "rocm-6.3/bin");
 	rocm->check(&ask, &tk);
