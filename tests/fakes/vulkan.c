@@ -44,17 +44,44 @@ void vkGetPhysicalDeviceProperties2(void *device, struct chain *properties);
 void vkGetPhysicalDeviceMemoryProperties2(void *device, struct chain *memory);
 void vkGetPhysicalDeviceFeatures2(void *device, struct chain *features);
 
-static void add_device(const char *text)
+/* The number that *text begins with, in that base, and the sign or space after it. */
+static unsigned take_number(char **text, int base)
+{
+	unsigned long n = strtoul(*text, text, base);
+
+	*text += **text != '\0';
+	return (unsigned)n;
+}
+
+static char *take_word(char **text)
+{
+	char *word = strsep(text, " ");
+
+	if (!word || !*text)
+		abort();
+	return word;
+}
+
+static void add_device(const char *line)
 {
 	struct device *d = &fake.list[fake.count];
-	char pci[32] = "", left[32] = "";
+	char text[256], *rest = text, *pci, *left;
 
-	if (fake.count == DEVICES ||
-	    sscanf(text, "%u %31s %u %u %lld %31s %127[^\n]", &d->type, pci, &d->uuid, &d->driver,
-		   &d->total, left, d->name) != 7)
+	if (fake.count == DEVICES)
 		abort();
-	d->on_bus = sscanf(pci, "%x:%x:%x.%x", &d->pci[0], &d->pci[1], &d->pci[2], &d->pci[3]) == 4;
+	(void)snprintf(text, sizeof(text), "%s", line);
+	text[strcspn(text, "\n")] = '\0';
+	d->type = take_number(&rest, 10);
+	pci = take_word(&rest);
+	d->on_bus = pci[0] != '-';
+	for (int i = 0; d->on_bus && i < 4; i++)
+		d->pci[i] = take_number(&pci, 16);
+	d->uuid = take_number(&rest, 10);
+	d->driver = take_number(&rest, 10);
+	d->total = take_number(&rest, 10);
+	left = take_word(&rest);
 	d->left = left[0] == '-' ? -1 : strtoll(left, NULL, 10);
+	(void)snprintf(d->name, sizeof(d->name), "%s", rest);
 	fake.count++;
 }
 
