@@ -31,7 +31,7 @@ static const struct field show_fields[] = {
 };
 static const struct field create_fields[] = {
 	BACKEND_FIELD(true, "what to compute on"),
-	FIELD("arch", FIELD_TEXT, false, "GPU architectures to build for, as 86,90; without: those of the GPUs here", .max = 100),
+	FIELD("arch", FIELD_TEXT, false, "GPU architectures to build for, as 86,90; without: those of the GPUs here", .form = FORM_ARCH, .min = 2, .max = 100),
 	FIELD("provision", FIELD_BOOL, false, "a compiler that is not installed may be fetched with pip", .fallback = "false"),
 	{0},
 };
@@ -39,7 +39,7 @@ static const struct field switch_fields[] = {
 	FIELD("gpu_backend", FIELD_TEXT, true, "where the model goes; auto: to the fastest that is ready", .form = FORM_BACKEND_OR_AUTO),
 	FIELD("reload", FIELD_TEXT | FIELD_BOOL, false, "auto: restart the worker of a loaded model; true: load it in any case; false: unload it", .choices = "auto", .fallback = "\"auto\""),
 	FIELD("force", FIELD_BOOL, false, "ends another switch under way, and does not wait for running requests", .fallback = "false"),
-	FIELD("arch", FIELD_TEXT, false, "GPU architectures to build for, as 86,90; without: those of the GPUs here", .max = 100),
+	FIELD("arch", FIELD_TEXT, false, "GPU architectures to build for, as 86,90; without: those of the GPUs here", .form = FORM_ARCH, .min = 2, .max = 100),
 	FIELD("provision", FIELD_BOOL, false, "a compiler that is not installed may be fetched with pip", .fallback = "false"),
 	{0},
 };
@@ -47,7 +47,7 @@ static const struct field rebuild_fields[] = {
 	BACKEND_FIELD(true, "which it gets"),
 	FIELD("reload", FIELD_TEXT | FIELD_BOOL, false, "auto: restart the worker of a loaded model; true: load it in any case; false: unload it", .choices = "auto", .fallback = "\"auto\""),
 	FIELD("force", FIELD_BOOL, false, "ends another switch under way, and does not wait for running requests", .fallback = "false"),
-	FIELD("arch", FIELD_TEXT, false, "GPU architectures to build for, as 86,90; without: those of the GPUs here", .max = 100),
+	FIELD("arch", FIELD_TEXT, false, "GPU architectures to build for, as 86,90; without: those of the GPUs here", .form = FORM_ARCH, .min = 2, .max = 100),
 	FIELD("provision", FIELD_BOOL, false, "a compiler that is not installed may be fetched with pip", .fallback = "false"),
 	{0},
 };

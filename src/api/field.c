@@ -44,6 +44,22 @@ static bool is_path(const char *text, struct err *e)
 	return err_hint(e, "write it from the root: /home/…/model.gguf");
 }
 
+static bool is_arch(const char *text, struct err *e)
+{
+	static const char signs[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	const char *at = text;
+	size_t len = strspn(at, signs);
+
+	while (len >= 2 && len <= 7 && at[len] == ',') {
+		at += len + 1;
+		len = strspn(at, signs);
+	}
+	if (len >= 2 && len <= 7 && at[len] == '\0')
+		return true;
+	(void)err_set(e, ERR_INVALID, "arch '%.100s' is no architecture of a GPU", text);
+	return err_hint(e, "CUDA: 90 for compute capability 9.0, several as 86,90; ROCm: gfx1100");
+}
+
 static const struct {
 	const char *pattern, *format;
 	bool (*check)(const char *text, struct err *e); /* NULL: only in answers */
@@ -54,6 +70,7 @@ static const struct {
 	[FORM_BACKEND_OR_AUTO] = {NULL, NULL, is_backend_or_auto},
 	[FORM_PATH] = {NULL, "path", is_path},
 	[FORM_FOLDER] = {NULL, "folder", is_path},
+	[FORM_ARCH] = {"^[0-9a-z]{2,7}(,[0-9a-z]{2,7})*$", NULL, is_arch},
 	[FORM_TASK] = {"^[0-9a-f]{16}$", NULL, NULL},
 	[FORM_TIME] = {NULL, "date-time", NULL},
 };

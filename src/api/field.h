@@ -30,6 +30,7 @@ enum field_form {
 	FORM_BACKEND_OR_AUTO,
 	FORM_PATH,   /* absolute, of a file */
 	FORM_FOLDER, /* absolute */
+	FORM_ARCH,   /* of GPUs, one or several: 86,90 or gfx1100 */
 	FORM_TASK,
 	FORM_TIME
 };

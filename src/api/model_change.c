@@ -37,10 +37,13 @@ static bool wish_of(const struct call *c, struct env_wish *ret, struct err *e)
 	ret->provision = call_bool(c, "provision");
 	if (!arch)
 		return true;
-	if (b && b->arch_parse)
-		return b->arch_parse(arch, ret->arch, sizeof(ret->arch), e);
-	return err_set(e, ERR_INVALID, "arch is for a build for CUDA or ROCm, not for %s",
-		       call_text(c, "gpu_backend"));
+	if (b && b->arch_parse && b->arch_parse(arch, ret->arch, sizeof(ret->arch), e))
+		return true;
+	if (!b || !b->arch_parse)
+		(void)err_set(e, ERR_CONFLICT, "arch is for a build for CUDA or ROCm, not for %s",
+			      call_text(c, "gpu_backend"));
+	e->kind = ERR_CONFLICT; /* it may be right for another backend */
+	return false;
 }
 
 static void answer_task(struct call *c, struct switch_answer *answer)

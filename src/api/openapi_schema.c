@@ -175,15 +175,6 @@ json_t *openapi_field(const struct field *f, json_t *schemas)
 
 /* --- model options ------------------------------------------------------ */
 
-static json_t *device(void)
-{
-	json_t *schema = typed("string");
-
-	set(schema, "pattern", json_string("^[A-Za-z]+[0-9]+$"));
-	set(schema, "maxLength", json_integer(OPTION_DEVICE_MAX));
-	return schema;
-}
-
 static json_t *option_text(const struct option *o)
 {
 	json_t *schema = typed("string");
@@ -200,6 +191,28 @@ static json_t *option_list(const struct option *o, json_t *items)
 
 	set(schema, "maxItems", number(o->max));
 	return schema;
+}
+
+/* Of one backend, each once. */
+static json_t *devices(const struct option *o)
+{
+	json_t *list = json_array();
+
+	for (const struct backend *const *b = backend_all(); *b; b++) {
+		const char *prefix = (*b)->device_prefix;
+		CLEANUP(free) char *pattern = prefix ? mem_printf("^%s[0-9]+$", prefix) : NULL;
+		json_t *item, *schema;
+
+		if (!prefix)
+			continue;
+		item = typed("string");
+		set(item, "pattern", json_string(pattern));
+		set(item, "maxLength", json_integer(OPTION_DEVICE_MAX));
+		schema = option_list(o, item);
+		set(schema, "uniqueItems", json_true());
+		json_array_append_new(list, schema);
+	}
+	return any_of(list);
 }
 
 static json_t *numbers(const struct option *o)
@@ -242,7 +255,7 @@ static json_t *option_values(const struct option *o)
 	case OPTION_PATHS:
 		return option_list(o, text(&path));
 	case OPTION_DEVICES:
-		return option_list(o, device());
+		return devices(o);
 	case OPTION_NUMBERS:
 		return numbers(o);
 	case OPTION_IDS:
