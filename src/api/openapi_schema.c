@@ -196,23 +196,21 @@ static json_t *option_list(const struct option *o, json_t *items)
 /* Of one backend, each once. */
 static json_t *devices(const struct option *o)
 {
-	json_t *list = json_array();
+	json_t *item = typed("string"), *schema, *list = json_array();
 
+	set(item, "maxLength", json_integer(OPTION_DEVICE_MAX));
 	for (const struct backend *const *b = backend_all(); *b; b++) {
 		const char *prefix = (*b)->device_prefix;
 		CLEANUP(free) char *pattern = prefix ? mem_printf("^%s[0-9]+$", prefix) : NULL;
-		json_t *item, *schema;
 
-		if (!prefix)
-			continue;
-		item = typed("string");
-		set(item, "pattern", json_string(pattern));
-		set(item, "maxLength", json_integer(OPTION_DEVICE_MAX));
-		schema = option_list(o, item);
-		set(schema, "uniqueItems", json_true());
-		json_array_append_new(list, schema);
+		if (prefix)
+			json_array_append_new(list,
+					      json_pack("{s:{s:s}}", "items", "pattern", pattern));
 	}
-	return any_of(list);
+	schema = option_list(o, item);
+	set(schema, "uniqueItems", json_true());
+	set(schema, "anyOf", list);
+	return schema;
 }
 
 static json_t *numbers(const struct option *o)
