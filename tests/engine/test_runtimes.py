@@ -32,12 +32,14 @@ def load(daemon, model: str, **options) -> dict:
 @pytest.fixture(params=["server", "python"])
 def runtime(request, both):
     """Both models are loaded by it, on the CPU."""
-    for model in (SMOLLM2, "tiny"):
-        found = load(both, model, runtime=request.param)
+    # One slot for tiny, which goes to llvmpipe: with four, its server crashes now and then.
+    slots = {SMOLLM2: None, "tiny": 1 if request.param == "server" else None}
+    for model, parallel in slots.items():
+        found = load(both, model, runtime=request.param, parallel=parallel)
         assert found["runtime"] == request.param
     yield request.param
-    for model in (SMOLLM2, "tiny"):
-        both.call("PATCH", f"/llm/api/models/{model}", {"runtime": None}, 200)
+    for model in slots:
+        both.call("PATCH", f"/llm/api/models/{model}", {"runtime": None, "parallel": None}, 200)
         both.post(f"/llm/api/models/{model}/unload", {}, 200)
 
 
