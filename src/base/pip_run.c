@@ -69,6 +69,23 @@ static bool is_unwanted(const char *setting)
 	return false;
 }
 
+void pip_pinned(const char *pins, const char *folder, struct strv *ret)
+{
+	static const char *const always[] = {
+		"--no-deps", "--require-hashes", "--only-binary",
+		":all:",     "--no-compile",     "--retries",
+		"2",
+	};
+
+	strv_add(ret, "install");
+	strv_add(ret, "--target");
+	strv_add(ret, folder);
+	for (size_t i = 0; i < ARRAY_LEN(always); i++)
+		strv_add(ret, always[i]);
+	strv_add(ret, "-r");
+	strv_add(ret, pins);
+}
+
 void pip_environ(const char *tmp, struct strv *ret)
 {
 	CLEANUP(strv_done) struct strv clean = {0};

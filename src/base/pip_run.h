@@ -27,5 +27,8 @@ struct pip_run {
 /* ERR_TOOLKIT: no Python or pip; ERR_UNAVAILABLE: no network; ERR_NOT_FOUND: the index lacks it;
  * ERR_VERIFY: a wrong hash. */
 MUST_CHECK bool pip_run(const struct pip_run *r, struct err *e);
+/* Arguments that install what a file of pins names into a folder: nothing but wheels, nothing but
+ * these, so that no code of a package runs. */
+void pip_pinned(const char *pins, const char *folder, struct strv *ret);
 /* Ours without what would change pip's or Python's ways; temporary files go to tmp. */
 void pip_environ(const char *tmp, struct strv *ret);

@@ -117,31 +117,15 @@ static bool check_room(const struct piece *p, struct err *e)
 	return err_hint(e, "free some space, or choose a folder on another disk with --store-dir");
 }
 
-/* Nothing but wheels, nothing but these: no code of a package runs. */
 static bool run_pip(struct piece *p, const char *tmp, struct err *e)
 {
 	CLEANUP(free) char *pins = pins_path(p->en->pin, p->kind);
 	CLEANUP(free) char *doing = mem_printf("fetching %s", p->kind->what);
 	CLEANUP(free) char *purpose = mem_printf("which fetches %s", p->kind->what);
 	CLEANUP(strv_done) struct strv environ = {0};
-	const char *const args[] = {
-		"install",
-		"--target",
-		store_stage_out(p->stage),
-		"--no-deps",
-		"--require-hashes",
-		"--only-binary",
-		":all:",
-		"--no-compile",
-		"--retries",
-		"2",
-		"-r",
-		pins,
-		NULL,
-	};
+	CLEANUP(strv_done) struct strv args = {0};
 	struct pip_run run = {
 		.python = "python3",
-		.args = args,
 		.environ = &environ,
 		.cwd = store_stage_path(p->stage),
 		.doing = doing,
@@ -154,6 +138,8 @@ static bool run_pip(struct piece *p, const char *tmp, struct err *e)
 	};
 
 	pip_environ(tmp, &environ);
+	pip_pinned(pins, store_stage_out(p->stage), &args);
+	run.args = strv_items(&args);
 	return pip_run(&run, e);
 }
 

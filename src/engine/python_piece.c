@@ -168,25 +168,9 @@ static bool install_needs(struct piece *p, struct err *e)
 {
 	CLEANUP(free) char *pins = data_path(p->en, p->kind->requirements);
 	CLEANUP(free) char *purpose = mem_printf("which installs %s", p->kind->missing);
-	/* Nothing but wheels, nothing but these: no code of a package runs. */
-	const char *const args[] = {
-		"install",
-		"--target",
-		p->folder,
-		"--no-deps",
-		"--require-hashes",
-		"--only-binary",
-		":all:",
-		"--no-compile",
-		"--retries",
-		"2",
-		"-r",
-		pins,
-		NULL,
-	};
+	CLEANUP(strv_done) struct strv args = {0};
 	struct pip_run run = {
 		.python = p->python->program,
-		.args = args,
 		.environ = &p->environ,
 		.cwd = store_stage_path(p->stage),
 		.doing = p->kind->doing,
@@ -204,6 +188,8 @@ static bool install_needs(struct piece *p, struct err *e)
 		return err_hint(e, "set offline to no, and try again");
 	}
 	p->w->on_step(p->w->arg, p->kind->title, 0.5);
+	pip_pinned(pins, p->folder, &args);
+	run.args = strv_items(&args);
 	return pip_run(&run, e);
 }
 
