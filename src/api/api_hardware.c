@@ -6,6 +6,7 @@
 #include "api/handlers.h"
 #include "backend/gpu_watch.h"
 #include "backend/hardware.h"
+#include "backend/sysfs.h"
 
 static json_t *text_or_null(const char *s)
 {
@@ -159,9 +160,8 @@ static json_t *sight_all(struct api *a, struct gpus *g)
 
 json_t *gpus_seen(struct api *a, struct gpus *ret)
 {
-	const char *sys = getenv("SYSFS_PATH"); /* as libsysfs has it */
 
-	gpus_read(a->s.self, sys ? sys : "/sys", ret);
+	gpus_read(a->s.self, sysfs_root(), ret);
 	return sight_all(a, ret);
 }
 

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 
-/* nvidia-smi is silent for seconds when it has to wake several GPUs, python on a cold disk. */
+/* Python is silent for seconds on a cold disk. */
 enum { RUN_MS = 10000, OUTPUT_MAX = 16 * 1024 };
 
 struct collect {

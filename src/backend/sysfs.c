@@ -9,6 +9,13 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
+const char *sysfs_root(void)
+{
+	const char *said = getenv("SYSFS_PATH");
+
+	return said ? said : "/sys";
+}
+
 void sysfs_text(const char *folder, const char *file, char *ret, size_t size)
 {
 	CLEANUP(free) char *path = fs_join(folder, file);

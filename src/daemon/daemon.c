@@ -17,6 +17,7 @@
 
 #include "api/api.h"
 #include "backend/gpu_watch.h"
+#include "backend/sysfs.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -375,13 +376,12 @@ static void take_down(struct daemon *d)
 
 bool daemon_run(const struct config *c, struct err *e)
 {
-	const char *sys = getenv("SYSFS_PATH"); /* as libsysfs has it */
 	struct daemon d = {.config = c, .lock = -1, .signals = -1, .news = -1};
 	bool ok;
 
 	umask(0077);
 	d.self = fs_real("/proc/self/exe");
-	d.gpus = gpu_watch_new(d.self, sys ? sys : "/sys");
+	d.gpus = gpu_watch_new(d.self, sysfs_root());
 	manager_open(&d.manager);
 	ok = block_signals(&d, e) && gather_news(&d, e) && open_folders(&d, e) &&
 	     lock_state(&d, e) && read_owner(&d, e) && read_key(&d, e) && open_state(&d, e) &&

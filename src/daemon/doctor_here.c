@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/doctor_answer.h"
+#include "backend/sysfs.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "daemon/data_dir.h"
@@ -25,7 +26,6 @@ static bool open_engine(const struct config *c, struct engine **ret, struct err 
 
 bool doctor_here(const struct config *c, const char *backend, json_t **ret, struct err *e)
 {
-	const char *sys = getenv("SYSFS_PATH"); /* as the daemon has it */
 	CLEANUP(free) char *self = fs_real("/proc/self/exe");
 	CLEANUP(free) char *store = config_store_dir(c);
 	CLEANUP(free) char *models = fs_join(c->state_dir, "models");
@@ -48,7 +48,7 @@ bool doctor_here(const struct config *c, const char *backend, json_t **ret, stru
 	if (!config_variables(c->worker_env, &env, e))
 		return err_wrap(e, "worker_env");
 	d.worker_env = strv_items(&env);
-	gpus_read(self, sys ? sys : "/sys", &g);
+	gpus_read(self, sysfs_root(), &g);
 	*ret = doctor_answer(&d);
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend/gpu_vulkan.h"
+#include "backend/sysfs.h"
 #include "base/mem.h"
 #include "switch/fit_priv.h"
 
@@ -54,12 +55,11 @@ static bool take(struct gpus *g, const struct backend *b, const char *name, stru
 
 void fit_look_at_gpus(const struct fit_request *r, struct fit_room *room)
 {
-	const char *sys = getenv("SYSFS_PATH"); /* as libsysfs has it */
 	CLEANUP(free) char *names = mem_dup(r->device);
 	CLEANUP(gpus_done) struct gpus g = {0};
 	char *rest = names, *name;
 
-	gpus_read(r->self, sys ? sys : "/sys", &g);
+	gpus_read(r->self, sysfs_root(), &g);
 	while ((name = strsep(&rest, ",")) && room->count < ARRAY_LEN(room->devices))
 		if (!take(&g, r->run->backend, name, room))
 			return;
